@@ -1,0 +1,3 @@
+//! `boothctl`: argument parsing and a call, no more.
+
+fn main() {}

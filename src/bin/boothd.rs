@@ -1,0 +1,3 @@
+//! `boothd`: argument parsing and a call, no more.
+
+fn main() {}

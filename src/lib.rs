@@ -1,0 +1,1 @@
+//! The shell around [`booth_core`]: everything that touches the outside.
