@@ -15,6 +15,8 @@ pub struct RequestNumber(pub u32);
 /// Something that has happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
+    /// The process has started: the first input, once. Tickets are loaded and peers asked.
+    Started,
     /// Nothing but the passing of time.
     Tick,
     /// A datagram has arrived on the peer socket.
