@@ -11,10 +11,13 @@
 #![no_std]
 
 pub mod input;
+pub mod lease;
 pub mod member;
 pub mod notice;
+pub mod options;
 pub mod settings;
 pub mod sink;
+pub mod stamp;
 pub mod time;
 pub mod view;
 pub mod wire;

@@ -56,7 +56,7 @@ pub enum Mode {
 /// When an `attr-prereq` is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrerequisiteScope {
-    /// Always: before a grant and before each renewal or election.
+    /// Before this member asks for votes of its own accord.
     Auto,
     /// Before an administrator's grant only.
     Manual,
@@ -117,4 +117,25 @@ pub struct TicketSettings {
     pub before_acquire: bool,
     /// `attr-prereq` lines.
     pub prerequisites: Vec<Prerequisite, MAX_PREREQUISITES>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A ticket with this `expire` and `acquire-after` in milliseconds, renewed at half time.
+    pub(crate) fn ticket(name: &str, expire: u64, acquire_after: u64) -> TicketSettings {
+        TicketSettings {
+            name: name.try_into().unwrap_or_default(),
+            mode: Mode::Automatic,
+            expire: Millis(expire),
+            timeout: Millis(1_000),
+            retries: 3,
+            renewal: Millis(expire / 2),
+            acquire_after: Millis(acquire_after),
+            weights: [0; MAX_MEMBERS],
+            before_acquire: false,
+            prerequisites: Vec::new(),
+        }
+    }
 }

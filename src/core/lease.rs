@@ -1,0 +1,291 @@
+//! Every rule about promises and lease ends, and nothing else: S2, S3, S4, S6, S7 as arithmetic.
+//!
+//! A *promise* is what a member owes the leader it follows: no vote for another before its end (S2),
+//! and none for `acquire-after` longer (S3). A *lease* is what the leader has: it ends before the
+//! promises that it rests on, by an allowance for clocks that run apart (S4). Invariants: a promise
+//! is never shortened but by the leader's own word; a lease never outlasts what was written in the
+//! heartbeat that a majority has acknowledged, counted from that heartbeat's first sending.
+//!
+//! After Gray and Cheriton, "Leases: an efficient fault-tolerant mechanism for distributed file cache
+//! consistency" (1989): the holder counts from the sending, the granter from the receipt.
+
+use crate::member::MemberIndex;
+use crate::settings::{TicketSettings, ValidityUnit};
+use crate::time::{Instant, Millis};
+use crate::view::Margins;
+
+/// How far two clocks may run apart, as one part in this many of the time that they measure:
+/// ±2 ‰ each (S4).
+const DRIFT_PARTS: u64 = 250;
+/// The boot clock is read in whole milliseconds, rounded down, at both ends.
+const READING: Millis = Millis(2);
+/// The longest time that a revoke in the store is given before the lease's end.
+const LONGEST_REVOKE_MARGIN: Millis = Millis(2_000);
+
+/// What is taken off a ticket's lease, and when its holder starts to give it up (S4).
+pub fn margins(settings: &TicketSettings) -> Margins {
+    let drift = Millis(settings.expire.0 / DRIFT_PARTS) + READING;
+    Margins { drift, revoke: LONGEST_REVOKE_MARGIN.min(Millis(settings.expire.0 / 10)) }
+}
+
+/// The end of the lease that rests on a heartbeat first sent at `first_sent` with a full `expire`
+/// as its validity, acknowledged by a majority (S4). When the acknowledgements came does not count.
+pub fn lease_end(settings: &TicketSettings, first_sent: Instant) -> Instant {
+    first_sent + (settings.expire - margins(settings).drift)
+}
+
+/// When a holder whose lease ends at `lease_end` tells its store to revoke (S4).
+pub fn give_up_at(settings: &TicketSettings, lease_end: Instant) -> Instant {
+    lease_end - margins(settings).revoke
+}
+
+/// Until when a member without memory votes in administrators' elections only (S7): no promise that
+/// it may have forgotten can last longer.
+pub fn memory_returns_at(settings: &TicketSettings, start: Instant) -> Instant {
+    start + settings.expire + margins(settings).drift + settings.acquire_after
+}
+
+/// On what an election was won; decides how long the grant is held back (S6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mandate {
+    /// A majority of the votes came from members that keep S3 and remember.
+    pub safe_majority: bool,
+    /// Every site has voted for us.
+    pub all_sites: bool,
+    /// An administrator has asked for it.
+    pub administrator: bool,
+    /// ... and has said not to wait (`-F`).
+    pub immediate: bool,
+    /// The store here says "granted" from a lease that has not ended: nothing new is granted.
+    pub held: bool,
+}
+
+/// When a leader elected at `elected` may write its grant to the store (S6).
+pub fn commit_at(settings: &TicketSettings, elected: Instant, mandate: Mandate) -> Instant {
+    let by_consent = mandate.administrator && (mandate.all_sites || mandate.immediate);
+    if mandate.safe_majority || mandate.held || by_consent {
+        elected
+    } else if mandate.administrator {
+        elected + settings.expire + margins(settings).drift + settings.acquire_after
+    } else {
+        elected + settings.acquire_after
+    }
+}
+
+/// The validity in a message as a span.
+pub fn validity(valid_for: u32, unit: ValidityUnit) -> Millis {
+    match unit {
+        ValidityUnit::Seconds => Millis(u64::from(valid_for) * 1000),
+        ValidityUnit::Milliseconds => Millis(u64::from(valid_for)),
+    }
+}
+
+/// A span as the validity in a message, rounded down.
+pub fn valid_for(span: Millis, unit: ValidityUnit) -> u32 {
+    let count = match unit {
+        ValidityUnit::Seconds => span.0 / 1000,
+        ValidityUnit::Milliseconds => span.0,
+    };
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The longest validity that is believed: a member whose `expire` is more than twice ours is misconfigured.
+pub fn longest_validity(settings: &TicketSettings) -> Millis {
+    settings.expire + settings.expire
+}
+
+/// What this member owes to a leader, or as the leader to itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Promise {
+    to: Option<MemberIndex>,
+    end: Instant,
+    hold: Instant,
+}
+
+impl Promise {
+    /// What is assumed after a restart of a promise found in the journal (S7): it was made at the
+    /// latest just before the start. One that had ended by the leader's word still holds for `acquire-after`.
+    pub fn remembered(settings: &TicketSettings, to: MemberIndex, active: bool, start: Instant) -> Promise {
+        let end = if active { start + settings.expire + margins(settings).drift } else { start };
+        Promise { to: Some(to), end, hold: end + settings.acquire_after }
+    }
+
+    /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
+    /// `expire` (S2). `slack` is for a leader that counts from the arrival of the answer.
+    pub fn make(
+        &mut self,
+        settings: &TicketSettings,
+        leader: MemberIndex,
+        now: Instant,
+        validity: Millis,
+        slack: Millis,
+    ) {
+        self.extend(settings, leader, now + READING + validity.max(settings.expire) + slack);
+    }
+
+    /// Notes that `leader` is said to hold the ticket for `validity` (rounded down by the teller).
+    pub fn learn(&mut self, settings: &TicketSettings, leader: MemberIndex, now: Instant, validity: Millis) {
+        self.extend(settings, leader, now + READING + validity);
+    }
+
+    /// The leader's promise to itself: until its lease's end.
+    pub fn lead(&mut self, settings: &TicketSettings, me: MemberIndex, lease_end: Instant) {
+        self.extend(settings, me, lease_end);
+    }
+
+    fn extend(&mut self, settings: &TicketSettings, leader: MemberIndex, end: Instant) {
+        let end = if self.to == Some(leader) { end.max(self.end) } else { end };
+        *self = Promise { to: Some(leader), end, hold: end + settings.acquire_after };
+    }
+
+    /// The leader has said that it no longer holds the ticket (S3): nobody else is helped for
+    /// `acquire-after`, unless its resources are stopped.
+    pub fn release(&mut self, settings: &TicketSettings, now: Instant, stopped: bool) {
+        self.end = self.end.min(now);
+        let hold = if stopped { now } else { now + settings.acquire_after };
+        self.hold = self.hold.min(hold).max(self.end);
+    }
+
+    /// Forgets a promise that has run out, hold and all.
+    pub fn forget_if_over(&mut self, now: Instant) {
+        if now >= self.hold {
+            *self = Promise::default();
+        }
+    }
+
+    /// To whom, whether or not it still runs.
+    pub fn to(&self) -> Option<MemberIndex> {
+        self.to
+    }
+
+    /// Its end.
+    pub fn end(&self) -> Instant {
+        self.end
+    }
+
+    /// From when another may be helped: the end + `acquire-after` (S3).
+    pub fn hold(&self) -> Instant {
+        self.hold
+    }
+
+    /// Whether it runs.
+    pub fn runs(&self, now: Instant) -> bool {
+        self.to.is_some() && now < self.end
+    }
+
+    /// The leader whose lease it respects now.
+    pub fn leader(&self, now: Instant) -> Option<MemberIndex> {
+        if self.runs(now) { self.to } else { None }
+    }
+
+    /// Whether `candidate` may be helped to the ticket now: voted for, or be oneself (S2, S3).
+    pub fn allows(&self, candidate: MemberIndex, now: Instant) -> bool {
+        self.to.is_none() || self.to == Some(candidate) || now >= self.hold
+    }
+
+    /// What is left of it.
+    pub fn left(&self, now: Instant) -> Millis {
+        self.end.since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::ticket;
+
+    const D: u64 = 10_000;
+    const A: u64 = 3_000;
+
+    #[test]
+    fn a_lease_ends_before_the_promises_that_it_rests_on_s4() {
+        let settings = ticket("T", D, A);
+        let mut promise = Promise::default();
+        promise.make(&settings, MemberIndex(0), Instant(1_000), Millis(D), Millis(0));
+        let lease = lease_end(&settings, Instant(1_000));
+        let slowest = D * 1_000 / 1_002;
+        assert!(lease.0 < 1_000 + slowest, "{lease:?}");
+        assert!(promise.end() >= Instant(1_000 + D));
+        assert!(give_up_at(&settings, lease) < lease);
+    }
+
+    #[test]
+    fn a_promise_lasts_as_long_as_the_longer_of_validity_and_expire_s2() {
+        let settings = ticket("T", D, A);
+        let mut promise = Promise::default();
+        promise.make(&settings, MemberIndex(0), Instant(0), Millis(4_000), Millis(0));
+        assert_eq!(promise.end(), Instant(D + 2));
+        promise.make(&settings, MemberIndex(0), Instant(0), Millis(2 * D), Millis(0));
+        assert_eq!(promise.end(), Instant(2 * D + 2));
+        promise.make(&settings, MemberIndex(0), Instant(1), Millis(0), Millis(0));
+        assert_eq!(promise.end(), Instant(2 * D + 2), "never shortened");
+    }
+
+    #[test]
+    fn nobody_else_is_helped_for_acquire_after_s3() {
+        let settings = ticket("T", D, A);
+        let mut promise = Promise::default();
+        promise.make(&settings, MemberIndex(0), Instant(0), Millis(D), Millis(0));
+        let over = Instant(D + 2 + A);
+        assert!(!promise.allows(MemberIndex(1), over - Millis(1)));
+        assert!(promise.allows(MemberIndex(1), over));
+        assert!(promise.allows(MemberIndex(0), Instant(0)));
+
+        promise.release(&settings, Instant(5_000), false);
+        assert!(!promise.runs(Instant(5_000)));
+        assert!(!promise.allows(MemberIndex(1), Instant(5_000 + A - 1)));
+        assert!(promise.allows(MemberIndex(1), Instant(5_000 + A)));
+    }
+
+    #[test]
+    fn a_holder_whose_resources_are_stopped_frees_its_followers_at_once_s3() {
+        let settings = ticket("T", D, A);
+        let mut promise = Promise::default();
+        promise.make(&settings, MemberIndex(0), Instant(0), Millis(D), Millis(0));
+        promise.release(&settings, Instant(5_000), true);
+        assert!(promise.allows(MemberIndex(1), Instant(5_000)));
+    }
+
+    #[test]
+    fn a_release_repeated_does_not_lengthen_the_hold() {
+        let settings = ticket("T", D, A);
+        let mut promise = Promise::default();
+        promise.make(&settings, MemberIndex(0), Instant(0), Millis(D), Millis(0));
+        promise.release(&settings, Instant(1_000), false);
+        promise.release(&settings, Instant(3_000), false);
+        assert_eq!(promise.hold(), Instant(1_000 + A));
+    }
+
+    #[test]
+    fn the_grant_waits_unless_the_voters_vouch_for_it_s6() {
+        let settings = ticket("T", D, A);
+        let none =
+            Mandate { safe_majority: false, all_sites: false, administrator: false, immediate: false, held: false };
+        let at = |mandate| commit_at(&settings, Instant(100), mandate).0 - 100;
+        assert_eq!(at(Mandate { safe_majority: true, ..none }), 0);
+        assert_eq!(at(none), A);
+        assert_eq!(at(Mandate { all_sites: true, ..none }), A);
+        assert_eq!(at(Mandate { administrator: true, all_sites: true, ..none }), 0);
+        assert_eq!(at(Mandate { administrator: true, immediate: true, ..none }), 0);
+        assert!(at(Mandate { administrator: true, ..none }) >= D + A);
+    }
+
+    #[test]
+    fn a_remembered_promise_is_taken_for_a_fresh_one_s7() {
+        let settings = ticket("T", D, A);
+        let promise = Promise::remembered(&settings, MemberIndex(2), true, Instant(500));
+        assert!(promise.runs(Instant(500 + D)));
+        let released = Promise::remembered(&settings, MemberIndex(2), false, Instant(500));
+        assert!(!released.runs(Instant(500)));
+        assert!(!released.allows(MemberIndex(1), Instant(500 + A - 1)));
+        assert!(memory_returns_at(&settings, Instant(0)) >= Instant(D + A));
+    }
+
+    #[test]
+    fn validities_are_rounded_down_and_do_not_overflow() {
+        assert_eq!(valid_for(Millis(9_999), ValidityUnit::Seconds), 9);
+        assert_eq!(valid_for(Millis(9_999), ValidityUnit::Milliseconds), 9_999);
+        assert_eq!(valid_for(Millis(u64::MAX), ValidityUnit::Milliseconds), u32::MAX);
+        assert_eq!(validity(u32::MAX, ValidityUnit::Seconds), Millis(4_294_967_295_000));
+    }
+}

@@ -1,0 +1,23 @@
+//! What is kept of each peer: its counters and the stamps that it has used.
+
+use crate::stamp::Window;
+use crate::time::WallTime;
+use crate::view::PeerCounters;
+use crate::wire::DropReason;
+
+/// A peer, as this member knows it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    pub(crate) window: Window,
+    pub(crate) counters: PeerCounters,
+    pub(crate) last_received: Option<WallTime>,
+}
+
+impl Peer {
+    /// Counts a datagram that was dropped.
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
+        let counter =
+            if reason.is_authentication() { &mut self.counters.auth_failures } else { &mut self.counters.invalid };
+        *counter = counter.wrapping_add(1);
+    }
+}

@@ -1,0 +1,139 @@
+//! What a ticket's store has, is to have, and is doing about it (S8).
+//!
+//! One request runs at a time. Invariants: the store *may* say granted from the moment that a grant
+//! is asked for until a later revoke has been confirmed; a revoke is asked for again until it is; a
+//! result with an old number changes nothing.
+
+use crate::input::RequestNumber;
+use crate::sink::StoreTicket;
+use crate::time::{Instant, Millis};
+
+/// The first pause after a failure; doubled each time up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Millis = Millis(200);
+/// The longest pause before a failed request is tried again.
+const LONGEST_PAUSE: Millis = Millis(5_000);
+
+/// What a running request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Job {
+    Load,
+    Write(StoreTicket),
+    Attribute,
+}
+
+/// What the store is known to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Not read, or a write of unknown outcome.
+    Unknown,
+    /// Not granted here.
+    NotGranted,
+    /// Granted here.
+    Granted,
+}
+
+/// The state of one ticket's store.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreState {
+    pub(crate) running: Option<(RequestNumber, Job)>,
+    /// What the store is to have, until it has.
+    pub(crate) wanted: Option<StoreTicket>,
+    pub(crate) stored: Stored,
+    pub(crate) loaded: bool,
+    pub(crate) retry_at: Option<Instant>,
+    pub(crate) attempts: u32,
+    /// Since when a revoke is wanted.
+    pub(crate) revoke_since: Option<Instant>,
+}
+
+impl StoreState {
+    pub(crate) fn new() -> StoreState {
+        StoreState {
+            running: None,
+            wanted: None,
+            stored: Stored::Unknown,
+            loaded: false,
+            retry_at: None,
+            attempts: 0,
+            revoke_since: None,
+        }
+    }
+
+    /// Whether the store may say that the ticket is granted here.
+    pub(crate) fn may_be_granted(&self) -> bool {
+        self.stored != Stored::NotGranted
+    }
+
+    /// Asks for a state of the store; a failed attempt at another is forgotten.
+    pub(crate) fn want(&mut self, ticket: StoreTicket, now: Instant) {
+        if self.wanted.is_some_and(|wanted| wanted.granted != ticket.granted) || self.wanted.is_none() {
+            self.retry_at = None;
+            self.attempts = 0;
+        }
+        self.wanted = Some(ticket);
+        if ticket.granted {
+            self.revoke_since = None;
+        } else if self.may_be_granted() {
+            self.revoke_since.get_or_insert(now);
+        }
+    }
+
+    /// The write that can be started now. A revoke does not wait for a running grant or attribute.
+    pub(crate) fn startable(&self, now: Instant) -> Option<StoreTicket> {
+        let wanted = self.wanted?;
+        let free = match self.running {
+            None => true,
+            Some((_, Job::Write(running))) => running.granted && !wanted.granted,
+            Some((_, Job::Attribute)) => !wanted.granted,
+            Some((_, Job::Load)) => false,
+        };
+        let rested = self.retry_at.is_none_or(|at| now >= at);
+        (free && rested).then_some(wanted)
+    }
+
+    /// Notes that a request was started.
+    pub(crate) fn start(&mut self, number: RequestNumber, job: Job) {
+        self.running = Some((number, job));
+        self.retry_at = None;
+        if let Job::Write(ticket) = job
+            && ticket.granted
+        {
+            self.stored = Stored::Unknown;
+        }
+    }
+
+    /// Takes the job that ended; `None`: the number is an old one.
+    pub(crate) fn finish(&mut self, number: RequestNumber) -> Option<Job> {
+        match self.running {
+            Some((running, job)) if running == number => {
+                self.running = None;
+                Some(job)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes that a write has succeeded.
+    pub(crate) fn written(&mut self, ticket: StoreTicket) {
+        self.stored = if ticket.granted { Stored::Granted } else { Stored::NotGranted };
+        self.attempts = 0;
+        if self.wanted == Some(ticket) {
+            self.wanted = None;
+        }
+        if !ticket.granted {
+            self.revoke_since = None;
+        }
+    }
+
+    /// Notes a failure; the request is tried again after a pause.
+    pub(crate) fn failed(&mut self, now: Instant) {
+        let pause = FIRST_PAUSE.0.saturating_mul(1 << self.attempts.min(8)).min(LONGEST_PAUSE.0);
+        self.attempts = self.attempts.saturating_add(1);
+        self.retry_at = Some(now + Millis(pause));
+    }
+
+    /// When it wants to be called again.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        if self.wanted.is_some() || !self.loaded { self.retry_at } else { None }
+    }
+}
