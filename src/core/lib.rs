@@ -20,4 +20,5 @@ pub mod sink;
 pub mod stamp;
 pub mod time;
 pub mod view;
+pub mod wheel;
 pub mod wire;
