@@ -240,6 +240,7 @@ fn a_stamp_is_only_read_where_it_is_signed() {
     let key = Key::new(secret);
     let message = ticket(Command::Status, "T");
     assert_eq!(reason_with(&message, USECS, &1_000_000_u32.to_be_bytes()), None);
+    assert_eq!(encoded(&message, None)[4..12], [0; 8], "nor sent elsewhere");
     let mut bytes = encoded(&message, Some(&key));
     for (micros, expected) in
         [(999_999_u32, None), (1_000_000, Some(DropReason::BadStamp)), (u32::MAX, Some(DropReason::BadStamp))]
