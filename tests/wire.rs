@@ -118,7 +118,7 @@ fn every_length_but_the_right_one_is_dropped() {
             let mut bytes = good.clone();
             bytes.resize(length, 0);
             let reason =
-                if length < HEADER_LEN || length > MAX_MESSAGE { DropReason::BadSize } else { DropReason::BadLength };
+                if (HEADER_LEN..=MAX_MESSAGE).contains(&length) { DropReason::BadLength } else { DropReason::BadSize };
             assert_eq!(wire::decode(&bytes, key), Err(reason), "{length} bytes");
             if length < HEADER_LEN {
                 assert_eq!(wire::claimed_sender(&bytes), None);
