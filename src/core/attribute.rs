@@ -36,6 +36,11 @@ impl<'s> Attributes<'s> {
         true
     }
 
+    /// Whether an attribute could be set.
+    pub(crate) fn has_room(&self, ticket: TicketIndex, name: &str) -> bool {
+        self.find(ticket, name).is_some() || self.slots.iter().any(|slot| slot.ticket.is_none())
+    }
+
     /// Removes an attribute; `false`: there is none.
     pub(crate) fn remove(&mut self, ticket: TicketIndex, name: &str) -> bool {
         match self.find(ticket, name) {

@@ -10,15 +10,28 @@
 //! hands imperatives to a [`sink::Sink`].
 #![no_std]
 
+pub mod attribute;
+mod election;
+mod follower;
+mod grant;
 pub mod input;
+mod leader;
 pub mod lease;
+mod manual;
 pub mod member;
+pub mod node;
 pub mod notice;
 pub mod options;
+mod peer;
+mod recovery;
+mod request;
 pub mod settings;
 pub mod sink;
 pub mod stamp;
+mod store;
+pub mod ticket;
 pub mod time;
+mod turn;
 pub mod view;
 pub mod wheel;
 pub mod wire;

@@ -9,6 +9,8 @@ use crate::wire::DropReason;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
     pub(crate) window: Window,
+    /// The stamps of clients that speak in this member's name (those on its host).
+    pub(crate) client_window: Window,
     pub(crate) counters: PeerCounters,
     pub(crate) last_received: Option<WallTime>,
 }

@@ -2,15 +2,16 @@
 //!
 //! Everything that leaves goes through here, so it is counted, stamped and signed in one place.
 
-use crate::input::RequestNumber;
+use crate::attribute::Attributes;
+use crate::input::{ClientId, RequestNumber};
 use crate::member::{MAX_MEMBERS, MemberIndex, MemberKind, MemberSet, SiteId};
 use crate::notice::{Event, Notice};
 use crate::options::Word;
 use crate::peer::Peer;
 use crate::settings::{Settings, TicketIndex};
-use crate::sink::Sink;
+use crate::sink::{Reply, Sink};
 use crate::stamp::StampClock;
-use crate::time::{Millis, Now};
+use crate::time::{Instant, Millis, Now, WallTime};
 use crate::wire::{self, Body, Command, Header, LeaderField, MAX_MESSAGE, Message, Outcome, Reason, TicketBody};
 
 /// The running numbers and the randomness of a node.
@@ -104,6 +105,7 @@ pub(crate) struct Turn<'t, S> {
     pub(crate) peers: &'t mut [Peer; MAX_MEMBERS],
     pub(crate) stamps: &'t mut StampClock,
     pub(crate) sequence: &'t mut Sequence,
+    pub(crate) attributes: &'t Attributes<'t>,
     pub(crate) sink: &'t mut S,
 }
 
@@ -136,17 +138,21 @@ impl<S: Sink> Turn<'_, S> {
         self.sink.notice(Notice::Ticket { ticket, event });
     }
 
+    /// Whether a message from the reference was made at or after `instant` of our clock (S5).
+    /// Without a key there are no stamps, and the round that runs has to do.
+    pub(crate) fn made_since(&self, message: &FromPeer, instant: Instant) -> bool {
+        self.settings.key.is_none() || self.peers[message.from.at()].window.made_since(message.header.stamp, instant)
+    }
+
+    pub(crate) fn count_resend(&mut self, to: MemberIndex) {
+        let counters = &mut self.peers[to.at()].counters;
+        counters.resends = counters.resends.wrapping_add(1);
+    }
+
     /// Encodes a ticket message of ours.
     pub(crate) fn encode(&mut self, name: &str, draft: &Draft, options: u32, out: &mut [u8; MAX_MESSAGE]) -> usize {
-        let header = Header {
-            stamp: if self.settings.key.is_some() { self.stamps.next(self.now) } else { Default::default() },
-            sender: self.id(self.me()),
-            command: draft.command,
-            request: draft.request,
-            options,
-            reason: draft.reason,
-            outcome: draft.outcome,
-        };
+        let plain = self.plain_header(draft.command, draft.outcome);
+        let header = Header { request: draft.request, options, reason: draft.reason, ..plain };
         let body = TicketBody {
             name,
             leader: draft.leader,
@@ -154,6 +160,28 @@ impl<S: Sink> Turn<'_, S> {
             valid_for: crate::lease::valid_for(draft.validity, self.settings.unit),
         };
         wire::encode(&Message { header, body: Body::Ticket(body) }, self.settings.key.as_ref(), out)
+    }
+
+    /// Answers a client with a bare result, as for attributes and where there is no ticket to show.
+    pub(crate) fn reply_plain(&mut self, client: ClientId, outcome: Outcome) {
+        let header = self.plain_header(Command::Result, outcome);
+        let mut bytes = [0; MAX_MESSAGE];
+        let message = Message { header, body: Body::Empty };
+        let length = wire::encode(&message, self.settings.key.as_ref(), &mut bytes);
+        self.sink.reply(client, Reply::Message { bytes: &bytes[..length], last: true });
+    }
+
+    /// The header of a message to a client.
+    pub(crate) fn plain_header(&mut self, command: Command, outcome: Outcome) -> Header {
+        Header {
+            stamp: if self.settings.key.is_some() { self.stamps.next(self.now) } else { WallTime::default() },
+            sender: self.id(self.me()),
+            command,
+            request: None,
+            options: 0,
+            reason: Reason::None,
+            outcome,
+        }
     }
 
     /// Sends to a peer. Only [`crate::ticket::Ticket::send`] calls this: it records first.

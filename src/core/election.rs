@@ -1,0 +1,365 @@
+//! Elections: who may stand, how votes are given, asked for and counted.
+//!
+//! S1: one vote a term, recorded before it is sent. S2, S3: nobody is helped while a promise to
+//! another, or its hold, runs. S7: who does not remember votes only when an administrator asks.
+//! After Ongaro and Ousterhout, "In search of an understandable consensus algorithm" (2014),
+//! section 5.2, with leases in place of a log.
+
+use crate::lease::{self, Mandate};
+use crate::member::{MemberIndex, MemberSet, is_majority};
+use crate::notice::Event;
+use crate::options::Word;
+use crate::settings::PrerequisiteScope;
+use crate::sink::{HandlerRequest, Sink};
+use crate::ticket::{Ask, Ballot, Deferred, Planned, Purpose, Ticket};
+use crate::time::{Instant, Millis, WallTime};
+use crate::turn::{Draft, FromPeer, Turn};
+use crate::view::Role;
+use crate::wire::{Command, DropReason, LeaderField, Outcome, Reason};
+
+/// The longest distance between the starts of two sites of neighbouring rank.
+const LONGEST_STEP: Millis = Millis(250);
+
+impl Ticket {
+    // ---- standing ----------------------------------------------------------------------------
+
+    /// How long this site waits before it stands, so that two sites rarely collide: by `weights`,
+    /// then by the order of the configuration, plus a little that is random. `lost` stands last.
+    fn election_delay<S: Sink>(&self, turn: &mut Turn<'_, S>, lost: Option<MemberIndex>) -> Millis {
+        let me = turn.me();
+        let weight = |member: MemberIndex| self.settings.weights[member.at()];
+        let before = |other: MemberIndex| {
+            Some(other) != lost
+                && (Some(me) == lost || weight(other) > weight(me) || (weight(other) == weight(me) && other < me))
+        };
+        let rank = turn.sites().without(me).iter().filter(|other| before(*other)).count() as u64;
+        let step = LONGEST_STEP.min(Millis(self.settings.timeout.0 / 4)).max(Millis(2));
+        let jitter = turn.sequence.span_below(Millis(step.0 / 2));
+        Millis(step.0 * rank) + jitter
+    }
+
+    /// Plans an election for when nobody is owed anything any more.
+    pub(crate) fn plan_election<S: Sink>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        from: Instant,
+        reason: Reason,
+        lost: Option<MemberIndex>,
+    ) {
+        let me = turn.me();
+        if !turn.is_site(me) || self.is_manual() {
+            return;
+        }
+        let delay = self.election_delay(turn, lost);
+        let mut at = from.max(turn.now.boot);
+        if !self.promise.allows(me, at) {
+            at = self.promise.hold();
+        }
+        if let Some(until) = self.forgetful_until.filter(|_| reason != Reason::Administrator) {
+            at = at.max(until);
+        }
+        self.planned = Some(Planned { at: at + delay, reason, same_term: false });
+    }
+
+    /// The first thing before an election: may we, do the prerequisites hold, does the handler agree?
+    pub(crate) fn begin_acquire<S: Sink>(&mut self, turn: &mut Turn<'_, S>, planned: Planned) {
+        let now = turn.now.boot;
+        let administrator = planned.reason == Reason::Administrator;
+        let too_early = !self.promise.allows(turn.me(), now) || (self.forgetful() && !administrator);
+        if self.role == Role::Loading || self.catching_up.is_some() || too_early {
+            return self.plan_election(turn, now + self.settings.timeout, planned.reason, None);
+        }
+        let scope = if administrator { PrerequisiteScope::Manual } else { PrerequisiteScope::Auto };
+        if !turn.attributes.satisfy(self.index, &self.settings.prerequisites, scope) {
+            turn.event(self.index, Event::PrerequisiteFailed);
+            return self.cannot_acquire(turn, planned.reason, Outcome::PrerequisiteFailed);
+        }
+        if self.settings.before_acquire && self.attempts == 0 {
+            let number = turn.sequence.request();
+            self.handler = Some((number, Purpose::Acquire(planned.reason)));
+            let request = HandlerRequest { number, deadline: now + self.settings.expire, expires: WallTime(0) };
+            turn.sink.run_handler(self.index, request);
+            return;
+        }
+        self.start_election(turn, planned.reason, planned.same_term);
+    }
+
+    /// This site cannot hold the ticket now: an administrator is told, an election is tried later.
+    pub(crate) fn cannot_acquire<S: Sink>(&mut self, turn: &mut Turn<'_, S>, reason: Reason, outcome: Outcome) {
+        if reason == Reason::Administrator {
+            self.attempts = 0;
+            self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), outcome);
+        } else {
+            let later = turn.now.boot + self.settings.renewal;
+            self.plan_election(turn, later, reason, None);
+        }
+    }
+
+    /// Asks all others for their votes; in office where we lead already.
+    pub(crate) fn start_election<S: Sink>(&mut self, turn: &mut Turn<'_, S>, reason: Reason, same_term: bool) {
+        let (now, me) = (turn.now.boot, turn.me());
+        let own = self.voted.filter(|(term, vote)| *vote == me && same_term && *term == self.newest_term());
+        let term = own.map_or_else(|| self.newest_term().saturating_add(1), |(term, _)| term);
+        self.voted = Some((term, me));
+        let votes = MemberSet::EMPTY.with(me);
+        let ballot = Ballot {
+            term,
+            reason,
+            number: turn.sequence.number(),
+            sent_at: now,
+            ends_at: now + self.settings.timeout,
+            votes,
+            remembering: if self.forgetful() { MemberSet::EMPTY } else { votes },
+            answered: votes,
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        if self.role == Role::Leader {
+            self.ballot = Some(ballot);
+        } else {
+            self.become_candidate(ballot);
+            turn.event(self.index, Event::ElectionStarted { term, reason });
+        }
+        let request = Draft {
+            word: Word::numbered(ballot.number),
+            reason,
+            leader: self.leader_field(turn, Some(me)),
+            term,
+            ..Draft::new(Command::VoteRequest)
+        };
+        self.broadcast(turn, turn.others(), &request);
+        self.decide(turn, false);
+    }
+
+    // ---- counting ----------------------------------------------------------------------------
+
+    /// A vote has come, or the leader's word that it steps down.
+    pub(crate) fn on_vote<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
+        let Some(candidate) = message.leader else {
+            return self.on_step_down(turn, message);
+        };
+        let me = turn.me();
+        let counts = self.answers_ballot(turn, message);
+        let Some(ballot) = self.ballot.as_mut().filter(|ballot| counts && ballot.term == message.term) else {
+            return Err(DropReason::Unexpected);
+        };
+        ballot.answered.insert(message.from);
+        if candidate == me {
+            ballot.votes.insert(message.from);
+            if message.word.is_some_and(|word| word.remembers) {
+                ballot.remembering.insert(message.from);
+            }
+        }
+        self.decide(turn, false);
+        Ok(())
+    }
+
+    /// Whether a message answers the ballot that runs: by its number, or from the reference by its stamp (S5).
+    pub(crate) fn answers_ballot<S: Sink>(&self, turn: &Turn<'_, S>, message: &FromPeer) -> bool {
+        self.ballot.is_some_and(|ballot| match message.word {
+            Some(word) => word.number == ballot.number,
+            None => turn.made_since(message, ballot.sent_at),
+        })
+    }
+
+    /// Counts. A majority of all members wins; an administrator's election waits for the sites
+    /// unless the voters vouch for it, since that decides how long the grant is held back (S6).
+    pub(crate) fn decide<S: Sink>(&mut self, turn: &mut Turn<'_, S>, ended: bool) {
+        let Some(ballot) = self.ballot else { return };
+        let members = turn.settings.members.len();
+        let administrator = ballot.reason == Reason::Administrator;
+        let mandate = Mandate {
+            safe_majority: is_majority(ballot.remembering.len(), members),
+            all_sites: ballot.votes.contains_all(turn.sites()),
+            administrator,
+            immediate: self.immediate && administrator,
+            held: self.stale_until.is_some() || self.leads(turn.now.boot),
+        };
+        let all = ballot.answered.contains_all(turn.everybody());
+        let enough = mandate.safe_majority || mandate.all_sites || mandate.held || all || ended;
+        if is_majority(ballot.votes.len(), members) && (!administrator || enough) {
+            self.win(turn, ballot, mandate);
+        } else if all || ended {
+            self.lose(turn, ballot);
+        }
+    }
+
+    fn win<S: Sink>(&mut self, turn: &mut Turn<'_, S>, ballot: Ballot, mandate: Mandate) {
+        let now = turn.now.boot;
+        let commit_at = lease::commit_at(&self.settings, now, mandate);
+        if self.role == Role::Leader {
+            // Re-elected in office, to catch up with a member that knows a newer term.
+            self.ballot = None;
+            self.term = ballot.term;
+            self.attempts = 0;
+        } else {
+            let settled = commit_at <= now && !(mandate.immediate && !mandate.safe_majority && !mandate.all_sites);
+            self.become_leader(turn.me(), ballot.term, commit_at, settled);
+            turn.event(self.index, Event::Won { term: ballot.term });
+        }
+        self.heartbeat(turn);
+    }
+
+    fn lose<S: Sink>(&mut self, turn: &mut Turn<'_, S>, ballot: Ballot) {
+        self.ballot = None;
+        if self.role == Role::Leader {
+            return;
+        }
+        let now = turn.now.boot;
+        if ballot.reason == Reason::Administrator && self.attempts > self.settings.retries {
+            self.attempts = 0;
+            self.become_follower(turn, None);
+            turn.event(self.index, Event::ElectionFailed { retry: None });
+            return self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
+        }
+        self.plan_election(turn, now, ballot.reason, None);
+        if let Some(planned) = self.planned.as_mut() {
+            planned.same_term = ballot.answered.len() == 1;
+            let retry = Some(planned.at);
+            turn.event(self.index, Event::ElectionFailed { retry });
+        }
+        self.answer_more(turn);
+    }
+
+    /// A refusal of what we asked for.
+    pub(crate) fn on_reject<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
+        match message.header.request {
+            Some(Command::VoteRequest) => self.on_vote_refused(turn, message),
+            Some(Command::Heartbeat | Command::Update) => self.on_renewal_refused(turn, message),
+            _ => Err(DropReason::Unexpected),
+        }
+    }
+
+    fn on_vote_refused<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
+        if !self.answers_ballot(turn, message) {
+            return Err(DropReason::Unexpected);
+        }
+        let (now, me) = (turn.now.boot, turn.me());
+        turn.event(self.index, Event::RefusedBy { member: message.from, outcome: message.header.outcome });
+        self.heard_term = self.heard_term.max(message.term);
+        if self.role == Role::Leader {
+            self.ballot = None;
+            return Ok(());
+        }
+        let holder = message.leader.filter(|leader| *leader != me && message.validity > Millis(0));
+        if let Some(holder) = holder.filter(|holder| !self.promise.runs(now) && self.promise.allows(*holder, now)) {
+            self.adopt(turn, holder, message.term, message.validity);
+            self.attempts = 0;
+            self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::Overgrant);
+        } else if message.header.outcome == Outcome::YouAreOutdated {
+            self.become_follower(turn, None);
+            self.revoked = true;
+            self.drop_stale(turn);
+        } else if let Some(ballot) = self.ballot.as_mut() {
+            ballot.answered.insert(message.from);
+            if message.header.outcome == Outcome::TermOutdated {
+                // No vote can be had in this term from whom knows a newer one: ask again in that.
+                let ballot = *ballot;
+                self.lose(turn, ballot);
+            } else {
+                self.decide(turn, false);
+            }
+        }
+        Ok(())
+    }
+
+    // ---- voting ------------------------------------------------------------------------------
+
+    /// Somebody asks for our vote.
+    pub(crate) fn on_vote_request<S: Sink>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        message: &FromPeer,
+    ) -> Result<(), DropReason> {
+        let (now, me, candidate) = (turn.now.boot, turn.me(), message.from);
+        if message.leader != Some(candidate) {
+            return Err(DropReason::Unexpected);
+        }
+        let holder = if self.leads(now) { Some(me) } else { self.promise.leader(now) };
+        if holder.is_some_and(|holder| holder != candidate && (holder != me || self.role == Role::Leader)) {
+            self.refuse(turn, message, Outcome::TermStillValid);
+            return Ok(());
+        }
+        let led = message.term == self.term && self.term_leader.is_some_and(|leader| leader != candidate);
+        let voted_later = self.voted.is_some_and(|(term, _)| term > message.term);
+        if message.term < self.term || led || voted_later {
+            self.refuse(turn, message, Outcome::TermOutdated);
+            return Ok(());
+        }
+        if message.header.reason == Reason::TicketLost && self.revoked {
+            self.refuse(turn, message, Outcome::YouAreOutdated);
+            return Ok(());
+        }
+        if self.forgetful() && message.header.reason != Reason::Administrator {
+            return Ok(());
+        }
+        let number = message.word.map_or(0, |word| word.number);
+        let deferred = Deferred { candidate, term: message.term, number, at: self.promise.hold() };
+        if !self.promise.allows(candidate, now) {
+            // S3. Silence, and the vote as soon as it may be given, if the candidate can still be waiting.
+            let soon = deferred.at.since(now) <= self.settings.timeout;
+            self.deferred = soon.then_some(deferred).or(self.deferred);
+            return Ok(());
+        }
+        self.vote(turn, deferred);
+        Ok(())
+    }
+
+    /// The hold has ended for which a vote was put off.
+    pub(crate) fn vote_deferred<S: Sink>(&mut self, turn: &mut Turn<'_, S>, deferred: Deferred) {
+        let outdated = deferred.term < self.term || self.voted.is_some_and(|(term, _)| term > deferred.term);
+        if !outdated && self.role != Role::Leader && self.promise.allows(deferred.candidate, turn.now.boot) {
+            self.vote(turn, deferred);
+        }
+    }
+
+    fn vote<S: Sink>(&mut self, turn: &mut Turn<'_, S>, asked: Deferred) {
+        if self.store.may_be_granted() && !self.is_following(asked.candidate) {
+            // S8: our own store may still say granted. Whoever wins does so without our help.
+            return;
+        }
+        let vote = match self.voted.filter(|(term, _)| *term == asked.term) {
+            Some((_, vote)) => vote,
+            None => {
+                self.voted = Some((asked.term, asked.candidate));
+                if self.role != Role::Follower {
+                    self.become_follower(turn, None);
+                }
+                if let Some(planned) = self.planned {
+                    let later = turn.now.boot + self.settings.timeout;
+                    self.plan_election(turn, planned.at.max(later), planned.reason, None);
+                }
+                turn.event(self.index, Event::Voted { candidate: asked.candidate, term: asked.term });
+                asked.candidate
+            }
+        };
+        let answer = Draft {
+            request: Some(Command::VoteRequest),
+            word: Word { remembers: !self.forgetful(), ..Word::numbered(asked.number) },
+            leader: self.leader_field(turn, Some(vote)),
+            term: asked.term,
+            ..Draft::new(Command::Vote)
+        };
+        self.send(turn, asked.candidate, &answer);
+    }
+
+    fn is_following(&self, member: MemberIndex) -> bool {
+        self.promise.to() == Some(member)
+    }
+
+    /// Refuses a request, and says who holds the ticket as far as we know. The term is the newest
+    /// that we know of, so that the asker can go beyond it.
+    pub(crate) fn refuse<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer, outcome: Outcome) {
+        let mut answer = self.answer(turn, Command::Reject, message.header.command, message.word);
+        answer.outcome = outcome;
+        if outcome == Outcome::TermOutdated {
+            answer.term = self.newest_term();
+            if message.leader == Some(message.from) && self.known_leader(turn.now.boot) == Some(message.from) {
+                // A reference candidate that hears its own name here repeats its old term for ever.
+                answer.leader = LeaderField::Nobody;
+                answer.validity = Millis(0);
+            }
+        }
+        turn.event(self.index, Event::Refused { member: message.from, outcome });
+        self.send(turn, message.from, &answer);
+    }
+}

@@ -1,0 +1,186 @@
+//! The follower: what it owes a leader, and how it notices that there is none any more.
+//!
+//! S2: an acknowledgement is a promise, recorded before it leaves. A heartbeat of an older term than
+//! one in which we have voted for somebody else is refused: that somebody may lead by our vote. One
+//! in which we only voted for ourselves does not count: we know that we do not lead.
+
+use crate::lease;
+use crate::member::MemberIndex;
+use crate::notice::Event;
+use crate::sink::Sink;
+use crate::ticket::Ticket;
+use crate::time::Millis;
+use crate::turn::{FromPeer, Turn};
+use crate::view::Role;
+use crate::wire::{Command, DropReason, Outcome, Reason};
+
+impl Ticket {
+    /// A heartbeat or an update of a leader.
+    pub(crate) fn on_renewal<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
+        let (now, leader) = (turn.now.boot, message.from);
+        if message.leader != Some(leader) {
+            return Err(DropReason::Unexpected);
+        }
+        if self.leads(now) {
+            self.refuse(turn, message, Outcome::TermStillValid);
+            return Ok(());
+        }
+        if self.is_outdated(turn, message) {
+            self.refuse(turn, message, Outcome::TermOutdated);
+            return Ok(());
+        }
+        let bound = self.promise.leader(now).is_some_and(|other| other != leader);
+        let settled = message.word.is_some_and(|word| word.settled) && message.term > self.term;
+        if bound && !settled {
+            // We owe this to another. Silence: the asker tries again, and may by then be right.
+            turn.event(self.index, Event::Refused { member: leader, outcome: Outcome::TermStillValid });
+            return Ok(());
+        }
+        self.follow(turn, message);
+        let mut ack = self.answer(turn, Command::Ack, message.header.command, message.word);
+        ack.term = message.term;
+        self.send(turn, leader, &ack);
+        if message.header.command == Command::Update {
+            self.want_revoked(turn, Some(leader));
+        }
+        Ok(())
+    }
+
+    fn is_outdated<S: Sink>(&self, turn: &Turn<'_, S>, message: &FromPeer) -> bool {
+        let from = message.from;
+        let older = message.term < self.term && self.promise.leader(turn.now.boot) != Some(from);
+        let usurped = message.term == self.term && self.term_leader.is_some_and(|leader| leader != from);
+        let voted_for_another =
+            self.voted.is_some_and(|(term, vote)| term > message.term && vote != from && vote != turn.me());
+        older || usurped || voted_for_another
+    }
+
+    /// Makes the promise (S2) and follows.
+    fn follow<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) {
+        let (now, leader) = (turn.now.boot, message.from);
+        // The reference counts its lease from the arrival of our answer (and its clock drifts as well).
+        let slack = if message.word.is_some() { Millis(0) } else { lease::margins(&self.settings).drift };
+        self.promise.make(&self.settings, leader, now, message.validity, slack);
+        if message.term > self.term || self.term_leader.is_none() {
+            self.term = message.term.max(self.term);
+            self.term_leader = Some(leader);
+        }
+        self.revoked = false;
+        if self.following != Some(leader) || self.role != Role::Follower {
+            self.drop_stale(turn);
+            self.become_follower(turn, Some(leader));
+            self.attempts = 0;
+        }
+    }
+
+    /// Believes that `leader` holds the ticket for `validity`, though it has not asked us for a promise.
+    pub(crate) fn adopt<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leader: MemberIndex, term: u32, validity: Millis) {
+        // Rounded down by the teller, to a second at worst.
+        self.promise.learn(&self.settings, leader, turn.now.boot, validity + Millis(1000));
+        if term > self.term {
+            self.term = term;
+            self.term_leader = Some(leader);
+        }
+        self.revoked = false;
+        self.drop_stale(turn);
+        self.become_follower(turn, Some(leader));
+        self.attempts = 0;
+    }
+
+    /// The leader steps down (S3).
+    pub(crate) fn on_step_down<S: Sink>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        message: &FromPeer,
+    ) -> Result<(), DropReason> {
+        let leader = message.from;
+        if self.promise.to() != Some(leader) || message.term < self.term || self.role == Role::Leader {
+            return Err(DropReason::Unexpected);
+        }
+        if self.following == Some(leader) {
+            turn.event(self.index, Event::SteppedDown { leader });
+            self.released(turn, message);
+            self.want_revoked(turn, None);
+            self.plan_election(turn, turn.now.boot, Reason::StepDown, Some(leader));
+        }
+        if message.word.is_some() {
+            self.acknowledge_release(turn, message);
+        }
+        Ok(())
+    }
+
+    /// The leader has revoked the ticket on an administrator's word.
+    pub(crate) fn on_revoke<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
+        let (leader, now) = (message.from, turn.now.boot);
+        let another = self.promise.leader(now).is_some_and(|other| other != leader);
+        if another || message.leader.is_some() || message.term < self.term || self.role == Role::Leader {
+            return Err(DropReason::Unexpected);
+        }
+        if !self.revoked {
+            turn.event(self.index, Event::RevokedByLeader { leader });
+            if self.promise.to() == Some(leader) {
+                self.released(turn, message);
+            }
+            self.planned = None;
+            self.ballot = None;
+            self.role = if self.role == Role::Candidate { Role::Follower } else { self.role };
+            self.ever_held = true;
+            self.revoked = true;
+            self.want_revoked(turn, None);
+        }
+        self.acknowledge_release(turn, message);
+        Ok(())
+    }
+
+    fn released<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) {
+        let stopped = message.word.is_some_and(|word| word.stopped);
+        self.promise.release(&self.settings, turn.now.boot, stopped);
+        self.become_follower(turn, None);
+    }
+
+    fn acknowledge_release<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) {
+        let mut ack = self.answer(turn, Command::Ack, message.header.command, message.word);
+        ack.term = message.term;
+        self.send(turn, message.from, &ack);
+    }
+
+    /// Notices that the lease of the leader that was followed has run out.
+    pub(crate) fn forget_leader_if_lost<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        let Some(leader) = self.following.filter(|_| !self.promise.runs(turn.now.boot)) else { return };
+        turn.event(self.index, Event::LeaderLost { leader });
+        self.become_follower(turn, None);
+        self.plan_election(turn, self.promise.hold(), Reason::TicketLost, Some(leader));
+    }
+
+    /// Somebody asks what we know of the ticket.
+    pub(crate) fn on_status<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
+        let known = self.known_leader(turn.now.boot);
+        // To a reference member that still claims the ticket, "nobody, in a newer term" is poison:
+        // it would never revoke what its store says. It learns the truth by asking for votes.
+        let claims = message.leader == Some(message.from) && message.word.is_none() && !self.is_manual();
+        if self.role == Role::Candidate || (claims && known.is_none() && self.term > message.term) {
+            return Ok(());
+        }
+        let answer = self.answer(turn, Command::MyIndex, Command::Status, message.word);
+        self.send(turn, message.from, &answer);
+        Ok(())
+    }
+
+    /// Somebody says what it knows of the ticket.
+    pub(crate) fn on_index<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
+        let (now, me) = (turn.now.boot, turn.me());
+        if let Some(leader) = message.leader.filter(|leader| *leader != me && !self.leads(now)) {
+            let newer = message.term > self.term || (message.term == self.term && !self.promise.runs(now));
+            if message.validity > Millis(0) && newer && !self.promise.runs(now) && self.promise.allows(leader, now) {
+                self.adopt(turn, leader, message.term, message.validity);
+            }
+        }
+        if self.catching_up.is_some() {
+            self.answered.insert(message.from);
+            if self.answered.contains_all(turn.others()) {
+                self.caught_up(turn);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! The leader: renewals, its lease, and how it ends.
+//!
+//! S4: the lease runs from the first sending of the heartbeat that a majority has acknowledged, and
+//! is given up before its end. S5: an acknowledgement counts for the request that it answers. S8,
+//! S9: nobody hears of a release before the store has confirmed it. S10: no lease without a
+//! majority's fresh answer.
+
+use crate::lease;
+use crate::member::{MemberSet, is_majority};
+use crate::notice::Event;
+use crate::options::Word;
+use crate::sink::{HandlerRequest, Sink, StoreTicket};
+use crate::ticket::{Ask, Leaving, Purpose, Round, RoundKind, Ticket};
+use crate::time::{Instant, Millis, WallTime};
+use crate::turn::{Draft, FromPeer, Turn};
+use crate::view::Role;
+use crate::wire::{Command, DropReason, Outcome, Reason};
+
+impl Ticket {
+    // ---- renewing ----------------------------------------------------------------------------
+
+    /// Time to renew: the handler first, where there is one.
+    pub(crate) fn renew<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        self.renewal_at = None;
+        let Some(lease) = self.lease else {
+            return self.heartbeat(turn);
+        };
+        if !self.settings.before_acquire || self.leaving.is_some() {
+            return self.heartbeat(turn);
+        }
+        let number = turn.sequence.request();
+        self.handler = Some((number, Purpose::Renew));
+        let deadline = lease::give_up_at(&self.settings, lease);
+        turn.sink.run_handler(self.index, HandlerRequest { number, deadline, expires: turn.now.wall_at(lease) });
+    }
+
+    /// Starts a round of heartbeats: the lease is counted from here (S4).
+    pub(crate) fn heartbeat<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        self.renewal_at = Some(turn.now.boot + self.settings.renewal);
+        self.start_round(turn, RoundKind::Heartbeat, Reason::None, self.term);
+        self.count_acks(turn);
+    }
+
+    /// Sends a message to all others and keeps at it until they have acknowledged it.
+    pub(crate) fn start_round<S: Sink>(&mut self, turn: &mut Turn<'_, S>, kind: RoundKind, reason: Reason, term: u32) {
+        let now = turn.now.boot;
+        let round = Round {
+            kind,
+            number: turn.sequence.number(),
+            reason,
+            term,
+            first_sent: now,
+            acked: MemberSet::EMPTY.with(turn.me()),
+            sendings: 1,
+            resend_at: now + self.settings.timeout,
+        };
+        self.round = Some(round);
+        self.send_round(turn, &round, turn.others());
+    }
+
+    fn send_round<S: Sink>(&mut self, turn: &mut Turn<'_, S>, round: &Round, to: MemberSet) {
+        let command = match round.kind {
+            RoundKind::Heartbeat => Command::Heartbeat,
+            RoundKind::Update => Command::Update,
+            RoundKind::Revoke => Command::Revoke,
+            RoundKind::StepDown => Command::Vote,
+        };
+        let renews = matches!(round.kind, RoundKind::Heartbeat | RoundKind::Update);
+        let settled = renews && (self.settled || (self.commit_at <= turn.now.boot && !self.immediate));
+        let draft = Draft {
+            word: Word { settled, ..Word::numbered(round.number) },
+            reason: round.reason,
+            leader: self.leader_field(turn, renews.then_some(turn.me())),
+            term: round.term,
+            validity: if renews && !self.is_manual() { self.settings.expire } else { Millis(0) },
+            ..Draft::new(command)
+        };
+        self.broadcast(turn, to, &draft);
+    }
+
+    /// Sends the round again to those who have not answered; a heartbeat that nobody has answered
+    /// after all retries starts afresh, so that a late majority gives a lease worth having.
+    pub(crate) fn resend<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        let Some(mut round) = self.round else { return };
+        let missing = turn.others().iter().filter(|member| !round.acked.contains(*member));
+        let missing = missing.fold(MemberSet::EMPTY, MemberSet::with);
+        if missing.is_empty() {
+            self.round = None;
+            return;
+        }
+        if round.sendings > self.settings.retries {
+            for member in missing.iter() {
+                turn.event(self.index, Event::NoAnswer { member });
+            }
+            self.round = None;
+            if round.kind == RoundKind::Heartbeat && !self.is_manual() {
+                self.heartbeat(turn);
+            }
+            return;
+        }
+        round.sendings += 1;
+        round.resend_at = turn.now.boot + self.settings.timeout;
+        self.round = Some(round);
+        for member in missing.iter() {
+            turn.count_resend(member);
+        }
+        self.send_round(turn, &round, missing);
+    }
+
+    /// An acknowledgement of the round that runs (S5).
+    pub(crate) fn on_ack<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
+        let kind = match message.header.request {
+            Some(Command::Heartbeat) => RoundKind::Heartbeat,
+            Some(Command::Update) => RoundKind::Update,
+            Some(Command::Revoke) => RoundKind::Revoke,
+            Some(Command::Vote) => RoundKind::StepDown,
+            _ => return Err(DropReason::Unexpected),
+        };
+        let Some(mut round) = self.round.filter(|round| round.kind == kind) else {
+            return Err(DropReason::Unexpected);
+        };
+        let answers = match message.word {
+            Some(word) => word.number == round.number,
+            None => message.term == round.term && turn.made_since(message, round.first_sent),
+        };
+        if !answers {
+            return Err(DropReason::Unexpected);
+        }
+        round.acked.insert(message.from);
+        self.round = Some(round);
+        self.count_acks(turn);
+        Ok(())
+    }
+
+    fn count_acks<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        let Some(round) = self.round else { return };
+        let majority = is_majority(round.acked.len(), turn.settings.members.len());
+        if round.kind == RoundKind::Heartbeat && majority && !self.is_manual() {
+            self.renewed(turn, round.first_sent);
+        } else if round.acked.contains_all(turn.everybody()) {
+            self.round = None;
+        }
+    }
+
+    /// A majority has acknowledged the heartbeat first sent at `first_sent`.
+    fn renewed<S: Sink>(&mut self, turn: &mut Turn<'_, S>, first_sent: Instant) {
+        self.round = None;
+        let (now, me) = (turn.now.boot, turn.me());
+        let end = lease::lease_end(&self.settings, first_sent).max(self.lease.unwrap_or_default());
+        if now >= lease::give_up_at(&self.settings, end) {
+            // The answers came too late to be of use: ask again.
+            return self.heartbeat(turn);
+        }
+        let first = self.lease.is_none();
+        self.lease = Some(end);
+        self.promise.lead(&self.settings, me, end);
+        self.stale_until = None;
+        self.commit_due = true;
+        turn.event(self.index, Event::Renewed { until: end });
+        if first && self.commit_at > now {
+            turn.event(self.index, Event::CommitPending { until: self.commit_at });
+            self.answer_pending(turn);
+        }
+        self.start_round(turn, RoundKind::Update, Reason::None, self.term);
+        self.count_acks(turn);
+        self.commit_if_due(turn);
+    }
+
+    /// Writes the grant, or the renewed lease, to the store once that may be done (S6, S12).
+    pub(crate) fn commit_if_due<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        let Some(end) = self.lease.filter(|_| self.commit_due && turn.now.boot >= self.commit_at) else { return };
+        self.commit_due = false;
+        if self.leaving.is_some() {
+            return;
+        }
+        let owner = Some(turn.id(turn.me()));
+        let ticket = StoreTicket { granted: true, owner, expires: turn.now.wall_at(end), term: self.term };
+        self.store.want(ticket, turn.now.boot);
+        self.drive_store(turn);
+    }
+
+    /// A follower refuses our heartbeat or update.
+    pub(crate) fn on_renewal_refused<S: Sink>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        message: &FromPeer,
+    ) -> Result<(), DropReason> {
+        let running = self.round.filter(|round| matches!(round.kind, RoundKind::Heartbeat | RoundKind::Update));
+        let Some(round) = running.filter(|_| self.role == Role::Leader) else {
+            return Err(DropReason::Unexpected);
+        };
+        let answers = match message.word {
+            Some(word) => word.number == round.number,
+            None => turn.made_since(message, round.first_sent),
+        };
+        if !answers {
+            return Err(DropReason::Unexpected);
+        }
+        let now = turn.now.boot;
+        turn.event(self.index, Event::RefusedBy { member: message.from, outcome: message.header.outcome });
+        if message.term > self.newest_term() {
+            self.heard_term = message.term;
+        }
+        if self.leads(now) {
+            // L3: a member that has voted in a newer term follows us again once we lead in one that is newer still.
+            if message.header.outcome == Outcome::TermOutdated && message.term > self.term && self.ballot.is_none() {
+                self.start_election(turn, Reason::Reacquire, false);
+            }
+            return Ok(());
+        }
+        let holder = message.leader.filter(|leader| *leader != turn.me() && message.validity > Millis(0));
+        match holder.filter(|holder| !self.promise.runs(now) && self.promise.allows(*holder, now)) {
+            Some(holder) => self.adopt(turn, holder, message.term, message.validity),
+            None if message.header.outcome == Outcome::TermOutdated => {
+                self.become_follower(turn, None);
+                self.plan_election(turn, now, Reason::Again, None);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    // ---- ending ------------------------------------------------------------------------------
+
+    /// No majority has answered in time: the store is told to revoke while the lease still runs (S4).
+    pub(crate) fn give_up_if_due<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        let now = turn.now.boot;
+        let Some(end) = self.lease.filter(|end| now >= lease::give_up_at(&self.settings, *end)) else { return };
+        turn.event(self.index, Event::LeaseEnding { at: end });
+        let leaving = self.leaving;
+        self.become_follower(turn, None);
+        self.want_revoked(turn, None);
+        self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
+        if leaving != Some(Leaving::Revoke) {
+            self.plan_election(turn, now, Reason::TicketLost, Some(turn.me()));
+        }
+    }
+
+    /// Gives the ticket away: the store first, the others when that has confirmed (S9). The lease is
+    /// renewed until then, so that nobody else can take what may still be granted here.
+    pub(crate) fn leave<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leaving: Leaving) {
+        self.leaving = Some(leaving);
+        self.commit_due = false;
+        self.handler = None;
+        self.renewal_at.get_or_insert(turn.now.boot + self.settings.renewal);
+        self.want_revoked(turn, None);
+        self.finish_leaving(turn);
+    }
+
+    /// Where the store says that nothing is granted here, tells the others (S9).
+    pub(crate) fn finish_leaving<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        if self.store.may_be_granted() {
+            return;
+        }
+        self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::Success);
+        let Some(leaving) = self.leaving else { return };
+        let (now, term) = (turn.now.boot, self.term);
+        self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
+        self.promise.release(&self.settings, now, false);
+        self.become_follower(turn, None);
+        match leaving {
+            Leaving::Revoke => {
+                self.revoked = true;
+                self.start_round(turn, RoundKind::Revoke, Reason::Administrator, term);
+            }
+            Leaving::StepDown(reason) => {
+                self.start_round(turn, RoundKind::StepDown, reason, term);
+                let later = self.promise.hold() + self.settings.renewal;
+                self.plan_election(turn, later, Reason::StepDown, Some(turn.me()));
+            }
+        }
+    }
+
+    /// Asks the store for "not granted here".
+    pub(crate) fn want_revoked<S: Sink>(&mut self, turn: &mut Turn<'_, S>, owner: Option<crate::member::MemberIndex>) {
+        if !turn.is_site(turn.me()) {
+            return;
+        }
+        let ticket = StoreTicket {
+            granted: false,
+            owner: owner.map(|owner| turn.id(owner)),
+            expires: owner.map_or(WallTime(0), |_| turn.now.wall_at(self.promise.end())),
+            term: self.term,
+        };
+        self.store.want(ticket, turn.now.boot);
+        self.drive_store(turn);
+    }
+}

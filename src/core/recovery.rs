@@ -1,0 +1,191 @@
+//! Start and store: what a member finds when it starts, and what its store does meanwhile.
+//!
+//! S7, S10: what the store says is never taken for a lease. A ticket found granted here is asked for
+//! again (a majority must answer) and revoked when its recorded lease is about to end, or as soon as
+//! somebody else is known to lead. S8: a revoke is asked for until it is confirmed.
+
+use crate::input::{RequestNumber, StoreResult, StoredTicket};
+use crate::lease;
+use crate::member::MemberSet;
+use crate::notice::Event;
+use crate::sink::{Sink, StoreAction, StoreRequest};
+use crate::store::{Job, Stored};
+use crate::ticket::{Ask, Ticket};
+use crate::time::Millis;
+use crate::turn::{Draft, Turn};
+use crate::view::Role;
+use crate::wire::{Command, Outcome, Reason};
+
+impl Ticket {
+    /// The process has started.
+    pub(crate) fn start<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        if let Some(until) = self.forgetful_until.filter(|_| !self.is_manual()) {
+            turn.event(self.index, Event::WithoutMemory { until });
+        }
+        if turn.is_site(turn.me()) {
+            self.drive_store(turn);
+        } else {
+            self.store.loaded = true;
+            self.store.stored = Stored::NotGranted;
+            self.loaded(turn);
+        }
+    }
+
+    /// The store has been read, or there is none: the others are asked what they know.
+    fn loaded<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        self.role = Role::Follower;
+        let now = turn.now.boot;
+        self.catching_up = Some(now + self.settings.timeout);
+        self.answered = MemberSet::EMPTY;
+        let claim = self.stale_until.map(|_| turn.me());
+        let query = Draft { leader: self.leader_field(turn, claim), term: self.term, ..Draft::new(Command::Status) };
+        self.broadcast(turn, turn.others(), &query);
+        if turn.others().is_empty() {
+            self.caught_up(turn);
+        }
+    }
+
+    /// All others have said what they know, or have had the time to.
+    pub(crate) fn caught_up<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        self.catching_up = None;
+        let now = turn.now.boot;
+        let led_before = self.promise.leader(now) == Some(turn.me());
+        if self.stale_until.is_some() || (led_before && self.planned.is_none()) {
+            self.plan_election(turn, now, Reason::Reacquire, None);
+        } else if let Some(leader) = self.promise.to().filter(|_| self.following.is_none() && !self.is_manual()) {
+            // A promise from before the restart: noticed when it runs out, as any other.
+            self.following = Some(leader);
+        }
+    }
+
+    /// What the store had to say.
+    pub(crate) fn on_loaded<S: Sink>(&mut self, turn: &mut Turn<'_, S>, stored: Option<StoredTicket<'_>>) {
+        self.store.loaded = true;
+        self.store.attempts = 0;
+        let stored = stored.unwrap_or_default();
+        let me = turn.id(turn.me());
+        turn.event(self.index, Event::Loaded { granted: stored.granted });
+        self.store.stored = if stored.granted { Stored::Granted } else { Stored::NotGranted };
+        self.ever_held |= stored.owner.is_some_and(|owner| owner != 0);
+        if self.is_manual() {
+            self.loaded(turn);
+            if stored.granted {
+                self.hold_manual(turn);
+            }
+            return;
+        }
+        self.term = self.term.max(stored.term.unwrap_or(0));
+        if stored.granted {
+            let ours = stored.owner == Some(me.0 as i32);
+            let left = stored.expires.map_or(0, |expires| expires.0.saturating_sub(turn.now.wall.0) / 1000);
+            let left = Millis(left.min(self.settings.expire.0));
+            let end = lease::give_up_at(&self.settings, turn.now.boot + left);
+            if ours && end > turn.now.boot {
+                self.stale_until = Some(end);
+            } else {
+                turn.event(self.index, Event::StaleGrant);
+                self.want_revoked(turn, None);
+                self.plan_election(turn, turn.now.boot, Reason::TicketLost, Some(turn.me()));
+            }
+        }
+        self.loaded(turn);
+    }
+
+    /// The lease recorded in the store is about to end, and we have not been confirmed.
+    pub(crate) fn revoke_stale_if_due<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        if self.stale_until.is_some_and(|until| turn.now.boot >= until) {
+            self.drop_stale(turn);
+            if self.planned.is_none() && self.ballot.is_none() {
+                self.plan_election(turn, turn.now.boot, Reason::TicketLost, Some(turn.me()));
+            }
+        }
+    }
+
+    /// Revokes what the store says from before our start.
+    pub(crate) fn drop_stale<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        if self.stale_until.take().is_some() {
+            turn.event(self.index, Event::StaleGrant);
+            self.want_revoked(turn, None);
+        }
+    }
+
+    // ---- the store ---------------------------------------------------------------------------
+
+    /// Starts what is to be done and can be.
+    pub(crate) fn drive_store<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        let now = turn.now.boot;
+        if !turn.is_site(turn.me()) {
+            return;
+        }
+        if !self.store.loaded {
+            if self.store.running.is_none() && self.store.retry_at.is_none_or(|at| now >= at) {
+                let number = turn.sequence.request();
+                self.store.start(number, Job::Load);
+                turn.sink.store(self.index, StoreRequest { number, action: StoreAction::Load });
+            }
+            return;
+        }
+        if let Some(ticket) = self.store.startable(now) {
+            if let Some(job) = self.attribute_job.take() {
+                // A revoke does not wait for an attribute.
+                turn.reply_plain(job.client, Outcome::SyncFail);
+            }
+            let number = turn.sequence.request();
+            self.store.start(number, Job::Write(ticket));
+            turn.sink.store(self.index, StoreRequest { number, action: StoreAction::Write(ticket) });
+        }
+    }
+
+    /// A store request has ended.
+    pub(crate) fn on_store<S: Sink>(&mut self, turn: &mut Turn<'_, S>, number: RequestNumber, result: StoreResult<'_>) {
+        let Some(job) = self.store.finish(number) else { return };
+        match (job, result) {
+            (Job::Load, StoreResult::Loaded(stored)) => self.on_loaded(turn, stored),
+            (Job::Write(ticket), StoreResult::Written) => {
+                self.store.written(ticket);
+                if ticket.granted { self.on_granted(turn) } else { self.on_revoked(turn) }
+            }
+            (Job::Attribute, result) => {
+                if let Some(job) = self.attribute_job.take() {
+                    let written = matches!(result, StoreResult::Written);
+                    let outcome = if written { Outcome::Success } else { Outcome::SyncFail };
+                    turn.reply_plain(job.client, outcome);
+                }
+            }
+            (job, _) => self.on_store_failed(turn, job),
+        }
+        self.drive_store(turn);
+    }
+
+    fn on_granted<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        let revoke_wanted = self.store.wanted.is_some_and(|wanted| !wanted.granted);
+        if self.is_manual() || (self.leads(turn.now.boot) && !revoke_wanted) {
+            turn.event(self.index, Event::Granted);
+            self.granted(turn);
+        } else if !revoke_wanted {
+            // S8: the lease is over, and nobody has asked for a revoke yet.
+            turn.event(self.index, Event::GrantTooLate);
+            self.want_revoked(turn, None);
+        }
+    }
+
+    fn on_revoked<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        turn.event(self.index, Event::Revoked);
+        if self.is_manual() { self.manual_revoked(turn) } else { self.finish_leaving(turn) }
+    }
+
+    fn on_store_failed<S: Sink>(&mut self, turn: &mut Turn<'_, S>, job: Job) {
+        let now = turn.now.boot;
+        self.store.failed(now);
+        let revoke = matches!(job, Job::Write(ticket) if !ticket.granted);
+        turn.event(self.index, Event::StoreFailed { revoke, attempts: self.store.attempts });
+        if let Some(since) = self.store.revoke_since.filter(|_| revoke && !self.leads(now) && !self.is_manual()) {
+            turn.event(self.index, Event::RevokeOverdue { by: now.since(since) });
+        }
+        let granting = matches!(job, Job::Write(ticket) if ticket.granted);
+        if granting && self.store.attempts > u32::from(self.settings.retries) {
+            // The lease is kept and the store is tried on; whoever waits at a terminal should know.
+            self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
+        }
+    }
+}
