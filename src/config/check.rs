@@ -107,15 +107,11 @@ fn describe_ticket(out: &mut String, configuration: &Configuration, ticket: &Tic
         Mode::Manual => "manual",
     };
     writeln!(out, "  {} ({mode})", settings.name)?;
-    let origin = if ticket.renewal_configured { "" } else { " (half of expire)" };
-    writeln!(out, "     expire {}, renewal-freq {}{origin}", Span(settings.expire), Span(settings.renewal))?;
     let trying = Millis(settings.timeout.0 * (u64::from(settings.retries) + 1));
     let (timeout, retries) = (Span(settings.timeout), settings.retries);
     writeln!(out, "     timeout {timeout}, retries {retries}: tries for {} to reach a majority", Span(trying))?;
-    let takeover = Span(settings.expire + settings.acquire_after);
-    let after = Span(settings.acquire_after);
     match settings.mode {
-        Mode::Automatic => writeln!(out, "     acquire-after {after}: a lost ticket is free after {takeover}")?,
+        Mode::Automatic => describe_lease(out, ticket)?,
         Mode::Manual => writeln!(out, "     moved by an administrator alone, never by time")?,
     }
     let weights = settings.weights.get(..configuration.members.len()).unwrap_or_default();
@@ -136,6 +132,14 @@ fn describe_ticket(out: &mut String, configuration: &Configuration, ticket: &Tic
         writeln!(out, "     attr-prereq {scope} {} {operation} {}", prerequisite.name, prerequisite.value)?;
     }
     Ok(())
+}
+
+fn describe_lease(out: &mut String, ticket: &Ticket) -> fmt::Result {
+    let settings = &ticket.settings;
+    let origin = if ticket.renewal_configured { "" } else { " (half of expire)" };
+    writeln!(out, "     expire {}, renewal-freq {}{origin}", Span(settings.expire), Span(settings.renewal))?;
+    let free = Span(settings.expire + settings.acquire_after);
+    writeln!(out, "     acquire-after {}: a lost ticket is free after {free}", Span(settings.acquire_after))
 }
 
 /// A span as a configuration writes it, with its unit.

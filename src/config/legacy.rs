@@ -8,23 +8,17 @@ pub(super) struct OldTicket<'a> {
     pub(super) name: &'a str,
     pub(super) expire: Option<&'a str>,
     pub(super) weights: Option<&'a str>,
+    /// What stands behind the weights, where nothing may.
+    pub(super) surplus: Option<&'a str>,
 }
 
 impl<'a> OldTicket<'a> {
     /// Takes the value of a `ticket` line apart; `None` when it is not of the old kind.
-    pub(super) fn parse(value: &'a str) -> Option<Result<OldTicket<'a>, String>> {
+    pub(super) fn split(value: &'a str) -> Option<OldTicket<'a>> {
         let (name, rest) = value.split_once(';')?;
-        let mut parts = rest.split(';').map(str::trim);
+        let mut parts = rest.splitn(3, ';').map(str::trim);
         let mut next = || parts.next().filter(|part| !part.is_empty());
-        let old = OldTicket { name: name.trim(), expire: next(), weights: next() };
-        Some(match next() {
-            None => Ok(old),
-            Some(part) => Err(format!(
-                "ticket \"{}\": nothing expected behind NAME; EXPIRE; WEIGHTS, found \"{}\"",
-                Shown(value),
-                Shown(part)
-            )),
-        })
+        Some(OldTicket { name: name.trim(), expire: next(), weights: next(), surplus: next() })
     }
 
     /// How to write it today.

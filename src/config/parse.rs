@@ -5,9 +5,9 @@ use super::legacy::OldTicket;
 use super::line::{self, Entry};
 use super::ticket::{Known, TICKET_KEYS, TicketDraft};
 use super::value;
-use super::{Account, AuthFile, Configuration, DEFAULT_PORT, JOURNAL_DIRECTORY, MAX_FILE, Member, Store};
+use super::{Account, AuthFile, Configuration, DEFAULT_PORT, JOURNAL_DIRECTORY, MAX_FILE, Member, Store, Ticket};
 use booth_core::member::{MAX_MEMBERS, MemberKind, SiteId};
-use booth_core::settings::{MAX_TICKETS, Name, ValidityUnit};
+use booth_core::settings::{MAX_TICKETS, Mode, Name, ValidityUnit};
 use booth_core::time::Millis;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -284,28 +284,30 @@ impl<'p, 'r> Parser<'p, 'r> {
             self.defaults.line = line;
             return;
         }
-        let old = match OldTicket::parse(value) {
-            None => None,
-            Some(Ok(old)) => Some(old),
-            Some(Err(text)) => {
-                self.found.error(line, text);
-                None
-            }
-        };
+        let old = OldTicket::split(value);
         let written = old.map_or(value, |old| old.name);
         let name = self.new_ticket_name(line, written);
         let mut draft = self.defaults.inheriting(name, line);
         if let Some(old) = old {
-            self.found.warn(line, old.notice());
-            for (key, value) in [("expire", old.expire), ("weights", old.weights)] {
-                if let Some(value) = value
-                    && let Known::FractionOfSecond = draft.take(line, key, value, &mut self.found)
-                {
-                    self.unit = ValidityUnit::Milliseconds;
-                }
-            }
+            self.old_ticket(line, &mut draft, old);
         }
         self.scope = Scope::Ticket(Box::new(draft));
+    }
+
+    /// Takes what a ticket line of booth 0.1 says of its ticket, and says how to write it today.
+    fn old_ticket(&mut self, line: u32, draft: &mut TicketDraft, old: OldTicket<'_>) {
+        self.found.warn(line, old.notice());
+        if let Some(surplus) = old.surplus {
+            let text = format!("nothing expected behind NAME; EXPIRE; WEIGHTS, found \"{}\"", Shown(surplus));
+            self.found.error(line, text);
+        }
+        for (key, value) in [("expire", old.expire), ("weights", old.weights)] {
+            if let Some(value) = value
+                && let Known::FractionOfSecond = draft.take(line, key, value, &mut self.found)
+            {
+                self.unit = ValidityUnit::Milliseconds;
+            }
+        }
     }
 
     /// A name that is fit and free; the empty one, with an error, where it is not.
@@ -332,12 +334,12 @@ impl<'p, 'r> Parser<'p, 'r> {
 
     fn finish(mut self, path: &Path, last_line: u32) -> (Option<Configuration>, Vec<Diagnostic>) {
         self.end_ticket();
-        self.check_members(last_line);
         if self.drafts.is_empty() {
             self.found.warn(last_line, "no ticket; expected at least one: ticket = NAME");
         }
         let (members, drafts) = (self.members.len(), std::mem::take(&mut self.drafts));
-        let tickets = drafts.into_iter().filter_map(|draft| draft.finish(members, &mut self.found)).collect();
+        let tickets = drafts.into_iter().filter_map(|draft| draft.finish(members, &mut self.found)).collect::<Vec<_>>();
+        self.check_members(last_line, &tickets);
         let name = self.name(path);
         let configuration = match name {
             Some(name) if !self.found.has_errors() => Some(Configuration {
@@ -364,7 +366,7 @@ impl<'p, 'r> Parser<'p, 'r> {
         (configuration, self.found.finish())
     }
 
-    fn check_members(&mut self, last_line: u32) {
+    fn check_members(&mut self, last_line: u32, tickets: &[Ticket]) {
         if self.members_refused {
             return;
         }
@@ -375,10 +377,11 @@ impl<'p, 'r> Parser<'p, 'r> {
         }
         if let Some(last) = self.members.last() {
             let line = last.line;
-            if count.is_multiple_of(2) {
+            let automatic = tickets.is_empty() || tickets.iter().any(|ticket| ticket.settings.mode == Mode::Automatic);
+            if automatic && count.is_multiple_of(2) {
                 let text = format!(
-                    "Odd number of nodes is strongly recommended! With {count} members no half is a majority: one \
-                     member more (an arbitrator) survives more, one less as much"
+                    "Odd number of nodes is strongly recommended! With {count} members, half of them are no \
+                     majority; expected one more, such as an arbitrator"
                 );
                 self.found.warn(line, text);
             }
@@ -391,11 +394,12 @@ impl<'p, 'r> Parser<'p, 'r> {
         if let Some(first) = self.members.first()
             && !self.given.contains_key("authfile")
         {
-            self.found.warn(
-                first.line,
-                "no authfile: any host that can send as a member's address can move tickets; expected authfile = \
-                 /etc/booth/authkey, the same key on all members",
+            let who = if self.global.allow_address_translation { "at all" } else { "as a member's address" };
+            let text = format!(
+                "no authfile: any host that can send {who} can move tickets; expected authfile = \
+                 /etc/booth/authkey, the same key on all members"
             );
+            self.found.warn(first.line, text);
         }
     }
 
