@@ -1,0 +1,153 @@
+//! What was understood of a configuration, in words: `boothctl check FILE`.
+
+use super::{Configuration, Diagnostic, Handler, Store, Ticket, load, read_key};
+use booth_core::member::MemberKind;
+use booth_core::settings::{Mode, PrerequisiteScope, ValidityUnit};
+use booth_core::time::Millis;
+use std::fmt::{self, Write};
+use std::path::Path;
+
+/// What a check has found.
+#[derive(Debug)]
+pub struct Check {
+    /// The configuration, when it has no error.
+    pub configuration: Option<Configuration>,
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What was understood, some lines of text; `None` when there is an error.
+    pub understood: Option<String>,
+}
+
+impl Check {
+    /// Whether a daemon would start with it, as far as the file and the key file can tell.
+    pub fn passed(&self) -> bool {
+        self.configuration.is_some()
+    }
+}
+
+/// Reads a configuration file and its key file, and words what it understood.
+pub fn check(path: &Path) -> Check {
+    let (mut configuration, mut diagnostics) = load(path);
+    if let Some(authfile) = configuration.as_ref().and_then(|configuration| configuration.authfile.as_ref())
+        && let Err(error) = read_key(&authfile.path)
+    {
+        let line = Some(authfile.line);
+        diagnostics.push(Diagnostic { line, ..Diagnostic::about_file(path, error.to_string()) });
+        configuration = None;
+    }
+    let understood = configuration.as_ref().map(describe);
+    Check { configuration, diagnostics, understood }
+}
+
+/// A configuration in words, derived values included.
+pub fn describe(configuration: &Configuration) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = describe_process(&mut text, configuration);
+    let _ = describe_members(&mut text, configuration);
+    for ticket in &configuration.tickets {
+        let _ = describe_ticket(&mut text, configuration, ticket);
+    }
+    text
+}
+
+fn describe_process(out: &mut String, configuration: &Configuration) -> fmt::Result {
+    let yes_no = |yes| if yes { "yes" } else { "no" };
+    writeln!(out, "configuration {} from {}", configuration.name, configuration.path.display())?;
+    writeln!(out, "  transport UDP, port {} (clients: TCP, the same port)", configuration.port)?;
+    match &configuration.authfile {
+        Some(authfile) => {
+            let skew = Span(configuration.max_time_skew);
+            writeln!(out, "  authentication with {}, time stamps may be {skew} off", authfile.path.display())?;
+        }
+        None => writeln!(out, "  no authentication")?,
+    }
+    match &configuration.store {
+        Store::Pacemaker => writeln!(out, "  sites store tickets in pacemaker")?,
+        Store::File(directory) => writeln!(out, "  sites store tickets in files in {}", directory.display())?,
+    }
+    match &configuration.journal {
+        Some(path) => writeln!(out, "  journal {}", path.display())?,
+        None => writeln!(out, "  no journal")?,
+    }
+    for (what, account) in [("site", &configuration.site_account), ("arbitrator", &configuration.arbitrator_account)] {
+        write!(out, "  {what} runs as {}:{}", account.user, account.group)?;
+        match account.other_group {
+            Some(group) => writeln!(out, " (or group {group})")?,
+            None => writeln!(out)?,
+        }
+    }
+    writeln!(out, "  address translation allowed: {}", yes_no(configuration.allow_address_translation))?;
+    let unit = match configuration.unit {
+        ValidityUnit::Seconds => "seconds",
+        ValidityUnit::Milliseconds => "milliseconds",
+    };
+    writeln!(out, "  validities on the wire in {unit}, debug {}", configuration.debug)
+}
+
+fn describe_members(out: &mut String, configuration: &Configuration) -> fmt::Result {
+    let count = configuration.members.len();
+    writeln!(out, "members: {count}, majority {}", configuration.majority())?;
+    for (index, member) in configuration.members.iter().enumerate() {
+        let kind = match member.kind {
+            MemberKind::Site => "site",
+            MemberKind::Arbitrator => "arbitrator",
+        };
+        let address = member.address.to_string();
+        write!(out, "  {index:>2} {kind:<12} {address:<15} id {}", member.id.0)?;
+        if member.host == address { writeln!(out)? } else { writeln!(out, " (written {})", member.host)? }
+    }
+    writeln!(out, "tickets: {}", configuration.tickets.len())
+}
+
+fn describe_ticket(out: &mut String, configuration: &Configuration, ticket: &Ticket) -> fmt::Result {
+    let settings = &ticket.settings;
+    let mode = match settings.mode {
+        Mode::Automatic => "automatic",
+        Mode::Manual => "manual",
+    };
+    writeln!(out, "  {} ({mode})", settings.name)?;
+    let trying = Millis(settings.timeout.0 * (u64::from(settings.retries) + 1));
+    let (timeout, retries) = (Span(settings.timeout), settings.retries);
+    writeln!(out, "     timeout {timeout}, retries {retries}: tries for {} to reach a majority", Span(trying))?;
+    match settings.mode {
+        Mode::Automatic => describe_lease(out, ticket)?,
+        Mode::Manual => writeln!(out, "     moved by an administrator alone, never by time")?,
+    }
+    let weights = settings.weights.get(..configuration.members.len()).unwrap_or_default();
+    if weights.iter().any(|weight| *weight != 0) {
+        writeln!(out, "     weights {}", weights.iter().map(i32::to_string).collect::<Vec<_>>().join(","))?;
+    }
+    if let Some(Handler { program, arguments }) = &ticket.handler {
+        write!(out, "     before-acquire-handler {}", program.display())?;
+        arguments.iter().try_for_each(|argument| write!(out, " {argument}"))?;
+        writeln!(out)?;
+    }
+    for prerequisite in &settings.prerequisites {
+        let scope = match prerequisite.scope {
+            PrerequisiteScope::Auto => "auto",
+            PrerequisiteScope::Manual => "manual",
+        };
+        let operation = if prerequisite.equal { "eq" } else { "ne" };
+        writeln!(out, "     attr-prereq {scope} {} {operation} {}", prerequisite.name, prerequisite.value)?;
+    }
+    Ok(())
+}
+
+fn describe_lease(out: &mut String, ticket: &Ticket) -> fmt::Result {
+    let settings = &ticket.settings;
+    let origin = if ticket.renewal_configured { "" } else { " (half of expire)" };
+    writeln!(out, "     expire {}, renewal-freq {}{origin}", Span(settings.expire), Span(settings.renewal))?;
+    let free = Span(settings.expire + settings.acquire_after);
+    writeln!(out, "     acquire-after {}: a lost ticket is free after {free}", Span(settings.acquire_after))
+}
+
+/// A span as a configuration writes it, with its unit.
+struct Span(Millis);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.0;
+        if millis.is_multiple_of(1000) { write!(f, "{} s", millis / 1000) } else { write!(f, "{millis} ms") }
+    }
+}

@@ -1,0 +1,123 @@
+//! The key file: a secret shared by all members.
+//!
+//! booth's rules: 8 to 64 bytes, readable by its owner only; a key of ASCII characters alone loses
+//! the blanks at both its ends, so that an editor's newline does not matter.
+
+use super::line::trim;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The shortest key, in bytes.
+pub const MIN_SECRET: usize = 8;
+/// The longest key, in bytes.
+pub const MAX_SECRET: usize = 64;
+/// How much of a file is read: a longest key and many blanks.
+const MAX_READ: usize = 4096;
+
+/// The bytes of a key. They are never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+/// Why a key file was refused.
+#[derive(Debug)]
+pub enum KeyFileError {
+    /// It cannot be opened or read.
+    Unreadable(PathBuf, io::Error),
+    /// It is a directory, a device, a pipe.
+    NotAFile(PathBuf),
+    /// Others than its owner may read it: with these permissions.
+    Exposed(PathBuf, u32),
+    /// Its key has this many bytes.
+    TooShort(PathBuf, usize),
+    /// Its key has at least this many bytes.
+    TooLong(PathBuf, usize),
+}
+
+impl Secret {
+    /// The key, as authentication needs it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Makes a key of a file's content; the number of bytes it has when that is out of range.
+    fn from_content(content: &[u8]) -> Result<Secret, usize> {
+        let key = if content.is_ascii() { trim(content) } else { content };
+        if (MIN_SECRET..=MAX_SECRET).contains(&key.len()) { Ok(Secret(key.to_vec())) } else { Err(key.len()) }
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret({} bytes)", self.0.len())
+    }
+}
+
+impl std::error::Error for KeyFileError {}
+
+impl std::fmt::Display for KeyFileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            KeyFileError::Unreadable(path, error) => {
+                write!(f, "cannot open authfile {}: {error}; expected the key that all members share", path.display())
+            }
+            KeyFileError::NotAFile(path) => {
+                write!(f, "authfile {} is not a regular file, expected a file with the key", path.display())
+            }
+            KeyFileError::Exposed(path, mode) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: file shall not be readable for anyone but the owner, but its mode is {mode:04o}; run: \
+                     chmod 600 {path}"
+                )
+            }
+            KeyFileError::TooShort(path, length) => write!(
+                f,
+                "key in {} is too short: {length} bytes, expected {MIN_SECRET} to {MAX_SECRET}; make a new one for \
+                 all members, for instance with booth-keygen",
+                path.display()
+            ),
+            KeyFileError::TooLong(path, length) => write!(
+                f,
+                "key in {} is too long: {length} bytes, expected {MIN_SECRET} to {MAX_SECRET} (booth uses the first \
+                 {MAX_SECRET} alone; cut the file there on all members)",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Reads and checks a key file.
+///
+/// # Errors
+///
+/// [`KeyFileError`], which names the file and says what to do.
+pub fn read_key(path: &Path) -> Result<Secret, KeyFileError> {
+    let unreadable = |error| KeyFileError::Unreadable(path.to_owned(), error);
+    // A pipe without a writer would block open() for ever.
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    check_file(path, &file.metadata().map_err(unreadable)?)?;
+    let mut content = Vec::with_capacity(MAX_READ);
+    file.take(MAX_READ as u64 + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if content.len() > MAX_READ {
+        return Err(KeyFileError::TooLong(path.to_owned(), content.len()));
+    }
+    Secret::from_content(&content).map_err(|length| {
+        let error = if length < MIN_SECRET { KeyFileError::TooShort } else { KeyFileError::TooLong };
+        error(path.to_owned(), length)
+    })
+}
+
+fn check_file(path: &Path, metadata: &Metadata) -> Result<(), KeyFileError> {
+    const READABLE_BY_OTHERS: u32 = 0o044;
+    if !metadata.is_file() {
+        return Err(KeyFileError::NotAFile(path.to_owned()));
+    }
+    if metadata.mode() & READABLE_BY_OTHERS != 0 {
+        return Err(KeyFileError::Exposed(path.to_owned(), metadata.mode() & 0o7777));
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Configuration from the file system, host names from the system's resolver.
+
+use super::argument::Argument;
+use super::diagnostic::{Diagnostic, Shown};
+use super::parse::parse;
+use super::{ArgumentTooLong, Configuration};
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+/// Where a configuration that is given by its name is.
+pub const DIRECTORY: &str = "/etc/booth";
+/// The file where none is given.
+pub const DEFAULT_FILE: &str = "/etc/booth/booth.conf";
+/// The file of booth 0.1, taken where none is given and [`DEFAULT_FILE`] does not exist.
+pub const OLD_FILE: &str = "/etc/sysconfig/booth";
+/// The longest file, in bytes: room for the most tickets with all their keys and comments.
+pub const MAX_FILE: usize = 4 * 1024 * 1024;
+
+/// The file that `-c` means: a path when there is a slash in it, else a name in [`DIRECTORY`].
+///
+/// # Errors
+///
+/// When the argument is longer than the reference takes.
+pub fn find_file(argument: Option<&str>) -> Result<PathBuf, ArgumentTooLong> {
+    let Some(argument) = argument else {
+        let default = Path::new(DEFAULT_FILE);
+        let old = Path::new(OLD_FILE);
+        return Ok(if !default.exists() && old.exists() { old } else { default }.to_owned());
+    };
+    if argument.contains('/') {
+        Argument::ConfigFile.check(argument)?;
+        Ok(PathBuf::from(argument))
+    } else {
+        Argument::ConfigName.check(argument)?;
+        Ok(Path::new(DIRECTORY).join(format!("{argument}.conf")))
+    }
+}
+
+/// Reads and understands a file; host names are looked up, which may take the resolver's time.
+///
+/// The key is not read: a client that may not read it can still list tickets of others.
+pub fn load(path: &Path) -> (Option<Configuration>, Vec<Diagnostic>) {
+    match read(path) {
+        Ok(bytes) => parse(&bytes, path, &mut resolve),
+        Err(error) => {
+            let text = format!("cannot read config: failed to open: {error}");
+            (None, vec![Diagnostic::about_file(path, text)])
+        }
+    }
+}
+
+/// The addresses of a host, by the system's resolver and in its order, as the reference does.
+///
+/// # Errors
+///
+/// What the resolver says, as text.
+pub fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
+    match (host, 0).to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
+        Err(error) => Err(Shown(&error.to_string()).to_string()),
+    }
+}
+
+/// At most one byte more than [`MAX_FILE`], which the parser refuses.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,451 @@
+//! The lines of a file, one by one, to a [`Configuration`]. Pure: the resolver is the caller's.
+
+use super::diagnostic::{Diagnostic, Diagnostics, Shown};
+use super::legacy::OldTicket;
+use super::line::{self, Entry};
+use super::ticket::{Known, TICKET_KEYS, TicketDraft};
+use super::value;
+use super::{Account, AuthFile, Configuration, DEFAULT_PORT, JOURNAL_DIRECTORY, MAX_FILE, Member, Store, Ticket};
+use booth_core::member::{MAX_MEMBERS, MemberKind, SiteId};
+use booth_core::settings::{MAX_TICKETS, Mode, Name, ValidityUnit};
+use booth_core::time::Millis;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Finds the addresses of a host by its name, best first; an error says why there are none.
+pub type Resolver<'r> = dyn FnMut(&str) -> Result<Vec<IpAddr>, String> + 'r;
+
+/// The ticket that only changes the defaults of those behind it.
+const DEFAULTS: &str = "__defaults__";
+const DEFAULT_SKEW_SECONDS: u32 = 600;
+/// The greatest `maxtimeskew`, in seconds: what the longest time of a ticket may be as well.
+const MAX_SKEW_SECONDS: u32 = 2_147_483;
+
+const GLOBAL_KEYS: [&str; 15] = [
+    "transport",
+    "port",
+    "name",
+    "authfile",
+    "maxtimeskew",
+    "debug",
+    "site",
+    "arbitrator",
+    "site-user",
+    "site-group",
+    "arbitrator-user",
+    "arbitrator-group",
+    "store",
+    "journal",
+    "allow-address-translation",
+];
+
+/// Understands a configuration file.
+///
+/// Returns the configuration, when there is no error, and all that was found, by line. Any bytes
+/// are taken; time and memory are bounded by their number, the resolver is asked at most once for
+/// each of 16 members. `path` is named in diagnostics, and its stem is the default `name`.
+pub fn parse(bytes: &[u8], path: &Path, resolver: &mut Resolver<'_>) -> (Option<Configuration>, Vec<Diagnostic>) {
+    let mut found = Diagnostics::new(path);
+    if bytes.len() > MAX_FILE {
+        found.error(1, format!("file of {} bytes is too long, expected at most {MAX_FILE}", bytes.len()));
+        return (None, found.finish());
+    }
+    let mut parser = Parser::new(found, resolver);
+    for (number, entry) in line::entries(bytes) {
+        match entry {
+            Ok(entry) => parser.take(number, entry),
+            Err(error) => parser.found.error(number, error),
+        }
+    }
+    parser.finish(path, line::count(bytes))
+}
+
+/// Whose keys the next lines are.
+enum Scope {
+    /// Nobody's: no ticket has begun.
+    Global,
+    Defaults,
+    Ticket(Box<TicketDraft>),
+}
+
+/// Lines that have given a key of which there may be one.
+type Given = BTreeMap<&'static str, u32>;
+
+struct Parser<'p, 'r> {
+    found: Diagnostics<'p>,
+    resolver: &'r mut Resolver<'r>,
+    given: Given,
+    global: Global,
+    members: Vec<Member>,
+    members_refused: bool,
+    scope: Scope,
+    defaults: TicketDraft,
+    /// Tickets whose lines are all read.
+    drafts: Vec<TicketDraft>,
+    ticket_lines: BTreeMap<Name, u32>,
+    unit: ValidityUnit,
+}
+
+/// Global keys, with their defaults until a line says otherwise.
+struct Global {
+    port: u16,
+    name: Option<String>,
+    authfile: Option<AuthFile>,
+    max_time_skew: Millis,
+    debug: u8,
+    site_account: Account,
+    arbitrator_account: Account,
+    store: Store,
+    /// Outer `None`: not configured; inner `None`: switched off.
+    journal: Option<Option<PathBuf>>,
+    allow_address_translation: bool,
+}
+
+impl Default for Global {
+    fn default() -> Global {
+        let account = |user: &str, group: &str, other_group| Account {
+            user: user.to_owned(),
+            group: group.to_owned(),
+            other_group,
+        };
+        Global {
+            port: DEFAULT_PORT,
+            name: None,
+            authfile: None,
+            max_time_skew: Millis(u64::from(DEFAULT_SKEW_SECONDS) * 1000),
+            debug: 0,
+            site_account: account("hacluster", "haclient", None),
+            arbitrator_account: account("nobody", "nobody", Some("nogroup")),
+            store: Store::Pacemaker,
+            journal: None,
+            allow_address_translation: false,
+        }
+    }
+}
+
+impl<'p, 'r> Parser<'p, 'r> {
+    fn new(found: Diagnostics<'p>, resolver: &'r mut Resolver<'r>) -> Parser<'p, 'r> {
+        Parser {
+            found,
+            resolver,
+            given: Given::new(),
+            global: Global::default(),
+            members: Vec::new(),
+            members_refused: false,
+            scope: Scope::Global,
+            defaults: TicketDraft::new(Name::new(), 0),
+            drafts: Vec::new(),
+            ticket_lines: BTreeMap::new(),
+            unit: ValidityUnit::Seconds,
+        }
+    }
+
+    fn take(&mut self, line: u32, entry: Entry<'_>) {
+        let Entry { key, value, quoted } = entry;
+        if !quoted && value.contains(" #") {
+            self.found.warn(
+                line,
+                format!("{key}: the '#' belongs to the value; a comment may only follow a value in quotes"),
+            );
+        }
+        match key {
+            "ticket" => self.ticket(line, value),
+            "site" => self.member(line, MemberKind::Site, value),
+            "arbitrator" => self.member(line, MemberKind::Arbitrator, value),
+            _ if self.take_ticket_key(line, key, value) => {}
+            _ => match GLOBAL_KEYS.into_iter().find(|known| *known == key) {
+                Some(key) => self.take_global_key(line, key, value),
+                None => self.refuse(line, key),
+            },
+        }
+    }
+
+    /// Hands a line to the ticket that it stands behind, if any; tells whether it was taken.
+    fn take_ticket_key(&mut self, line: u32, key: &str, value: &str) -> bool {
+        let draft = match &mut self.scope {
+            Scope::Global => return false,
+            Scope::Defaults => &mut self.defaults,
+            Scope::Ticket(draft) => draft,
+        };
+        match draft.take(line, key, value, &mut self.found) {
+            Known::No => return false,
+            Known::Yes => {}
+            Known::FractionOfSecond => self.unit = ValidityUnit::Milliseconds,
+        }
+        true
+    }
+
+    fn refuse(&mut self, line: u32, key: &str) {
+        let text = if TICKET_KEYS.contains(&key) {
+            format!("Unexpected keyword \"{key}\", expected behind a line that starts a ticket: ticket = NAME")
+        } else if matches!(self.scope, Scope::Global) {
+            format!("Unexpected keyword \"{key}\", expected ticket or one of {}", GLOBAL_KEYS.join(", "))
+        } else {
+            let ticket_keys = TICKET_KEYS.join(", ");
+            format!("Unknown keyword \"{key}\", expected {ticket_keys}, ticket, or one of {}", GLOBAL_KEYS.join(", "))
+        };
+        self.found.error(line, text);
+    }
+
+    fn take_global_key(&mut self, line: u32, key: &'static str, value: &str) {
+        if let Some(before) = self.given.insert(key, line) {
+            if key == "transport" {
+                let text =
+                    format!("config file has multiple transport lines, the first is line {before}; expected one");
+                self.found.error(line, text);
+            } else {
+                self.found.warn(line, format!("{key} again; the value of line {before} is replaced"));
+            }
+        }
+        let outcome = self.global.take(line, key, value);
+        self.found.ok(line, outcome);
+        if key == "journal" && value == "-" {
+            self.found.warn(
+                line,
+                "journal is switched off: this member forgets its votes and promises when it is restarted, and then \
+                 votes for nobody until expire + acquire-after have passed; expected a file, or no journal line",
+            );
+        }
+    }
+
+    fn member(&mut self, line: u32, kind: MemberKind, value: &str) {
+        if self.members.len() == MAX_MEMBERS {
+            if !self.members_refused {
+                self.found.error(line, format!("too many nodes, expected at most {MAX_MEMBERS} sites and arbitrators"));
+            }
+            self.members_refused = true;
+            return;
+        }
+        let Some(host) = self.found.ok(line, value::host(value)) else {
+            self.members_refused = true;
+            return;
+        };
+        let Some(address) = self.address(line, host) else {
+            self.members_refused = true;
+            return;
+        };
+        let id = match address {
+            IpAddr::V4(v4) => SiteId::of_address(&v4.octets()),
+            IpAddr::V6(v6) => SiteId::of_address(&v6.octets()),
+        };
+        if let Some(same) = self.members.iter().find(|member| member.id == id) {
+            let why = if same.address == address { "the same address" } else { "another address, but the same id" };
+            let text = format!(
+                "site-ID collision: \"{host}\" ({address}) has the id {}, as \"{}\" ({}) in line {} has: {why}; \
+                 expected a member with an address and an id of its own",
+                id.0, same.host, same.address, same.line
+            );
+            self.found.error(line, text);
+        }
+        self.members.push(Member { kind, address, id, host: host.to_owned(), line });
+    }
+
+    fn address(&mut self, line: u32, host: &str) -> Option<IpAddr> {
+        let address = match host.parse::<IpAddr>() {
+            Ok(address) => address,
+            Err(_) => self.look_up(line, host)?,
+        };
+        let checked = value::member_address(address).map_err(|why| format!("\"{}\" {why}", Shown(host)));
+        self.found.ok(line, checked)
+    }
+
+    fn look_up(&mut self, line: u32, host: &str) -> Option<IpAddr> {
+        let mut addresses = match (self.resolver)(host) {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                let text =
+                    format!("can't find IP for the host \"{}\": {}; expected an address", Shown(host), Shown(&error));
+                self.found.error(line, text);
+                return None;
+            }
+        };
+        addresses.dedup();
+        let Some(first) = addresses.first().copied() else {
+            let text = format!("can't find IP for the host \"{}\", expected an address", Shown(host));
+            self.found.error(line, text);
+            return None;
+        };
+        if addresses.len() > 1 {
+            let count = addresses.len();
+            let text = format!(
+                "\"{}\" has {count} addresses, {first} is taken; members must agree on it: write the address",
+                Shown(host)
+            );
+            self.found.warn(line, text);
+        }
+        Some(first)
+    }
+
+    fn ticket(&mut self, line: u32, value: &str) {
+        self.end_ticket();
+        if value == DEFAULTS {
+            self.scope = Scope::Defaults;
+            self.defaults.line = line;
+            return;
+        }
+        let old = OldTicket::split(value);
+        let written = old.map_or(value, |old| old.name);
+        let name = self.new_ticket_name(line, written);
+        let mut draft = self.defaults.inheriting(name, line);
+        if let Some(old) = old {
+            self.old_ticket(line, &mut draft, old);
+        }
+        self.scope = Scope::Ticket(Box::new(draft));
+    }
+
+    /// Takes what a ticket line of booth 0.1 says of its ticket, and says how to write it today.
+    fn old_ticket(&mut self, line: u32, draft: &mut TicketDraft, old: OldTicket<'_>) {
+        self.found.warn(line, old.notice());
+        if let Some(surplus) = old.surplus {
+            let text = format!("nothing expected behind NAME; EXPIRE; WEIGHTS, found \"{}\"", Shown(surplus));
+            self.found.error(line, text);
+        }
+        for (key, value) in [("expire", old.expire), ("weights", old.weights)] {
+            if let Some(value) = value
+                && let Known::FractionOfSecond = draft.take(line, key, value, &mut self.found)
+            {
+                self.unit = ValidityUnit::Milliseconds;
+            }
+        }
+    }
+
+    /// A name that is fit and free; the empty one, with an error, where it is not.
+    fn new_ticket_name(&mut self, line: u32, written: &str) -> Name {
+        let Some(name) = self.found.ok(line, value::ticket_name(written)) else { return Name::new() };
+        if let Some(before) = self.ticket_lines.get(&name) {
+            let text = format!("ticket name \"{name}\" used again, first in line {before}; expected a name of its own");
+            self.found.error(line, text);
+        } else {
+            self.ticket_lines.insert(name.clone(), line);
+        }
+        name
+    }
+
+    fn end_ticket(&mut self) {
+        if let Scope::Ticket(draft) = std::mem::replace(&mut self.scope, Scope::Global) {
+            if self.drafts.len() < MAX_TICKETS {
+                self.drafts.push(*draft);
+            } else {
+                self.found.error(draft.line, format!("too many tickets, expected at most {MAX_TICKETS}"));
+            }
+        }
+    }
+
+    fn finish(mut self, path: &Path, last_line: u32) -> (Option<Configuration>, Vec<Diagnostic>) {
+        self.end_ticket();
+        if self.drafts.is_empty() {
+            self.found.warn(last_line, "no ticket; expected at least one: ticket = NAME");
+        }
+        let (members, drafts) = (self.members.len(), std::mem::take(&mut self.drafts));
+        let tickets = drafts.into_iter().filter_map(|draft| draft.finish(members, &mut self.found)).collect::<Vec<_>>();
+        self.check_members(last_line, &tickets);
+        let name = self.name(path);
+        let configuration = match name {
+            Some(name) if !self.found.has_errors() => Some(Configuration {
+                path: path.to_owned(),
+                port: self.global.port,
+                members: self.members,
+                authfile: self.global.authfile,
+                max_time_skew: self.global.max_time_skew,
+                debug: self.global.debug,
+                site_account: self.global.site_account,
+                arbitrator_account: self.global.arbitrator_account,
+                store: self.global.store,
+                journal: self
+                    .global
+                    .journal
+                    .unwrap_or_else(|| Some(Path::new(JOURNAL_DIRECTORY).join(format!("{name}.journal")))),
+                name,
+                allow_address_translation: self.global.allow_address_translation,
+                unit: self.unit,
+                tickets,
+            }),
+            _ => None,
+        };
+        (configuration, self.found.finish())
+    }
+
+    fn check_members(&mut self, last_line: u32, tickets: &[Ticket]) {
+        if self.members_refused {
+            return;
+        }
+        let count = self.members.len();
+        if !self.members.iter().any(|member| member.kind == MemberKind::Site) {
+            self.found
+                .error(last_line, "no site, so nobody could hold a ticket; expected at least one: site = ADDRESS");
+        }
+        if let Some(last) = self.members.last() {
+            let line = last.line;
+            let automatic = tickets.is_empty() || tickets.iter().any(|ticket| ticket.settings.mode == Mode::Automatic);
+            if automatic && count.is_multiple_of(2) {
+                let text = format!(
+                    "Odd number of nodes is strongly recommended! With {count} members, half of them are no \
+                     majority; expected one more, such as an arbitrator"
+                );
+                self.found.warn(line, text);
+            }
+            if self.members.iter().any(|member| member.address.is_ipv4() != last.address.is_ipv4()) {
+                let text = "IPv4 and IPv6 members together: a daemon on an address of one cannot reach the other; \
+                            expected all of one kind";
+                self.found.warn(line, text);
+            }
+        }
+        if let Some(first) = self.members.first()
+            && !self.given.contains_key("authfile")
+        {
+            let who = if self.global.allow_address_translation { "at all" } else { "as a member's address" };
+            let text = format!(
+                "no authfile: any host that can send {who} can move tickets; expected authfile = \
+                 /etc/booth/authkey, the same key on all members"
+            );
+            self.found.warn(first.line, text);
+        }
+    }
+
+    /// `name`, or the file's stem.
+    fn name(&mut self, path: &Path) -> Option<String> {
+        if let Some(name) = self.global.name.take() {
+            return Some(name);
+        }
+        if self.given.contains_key("name") {
+            return None; // refused where it stands
+        }
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let checked = value::configuration_name(stem)
+            .map_err(|error| format!("{error}; the file's own name is taken where no other is written: name = NAME"));
+        self.found.ok(1, checked)
+    }
+}
+
+impl Global {
+    fn take(&mut self, line: u32, key: &str, text: &str) -> value::Checked<()> {
+        match key {
+            "transport" => value::transport(text)?,
+            "port" => self.port = value::number(key, text, 1, u16::MAX)?,
+            "name" => self.name = Some(value::configuration_name(text)?),
+            "authfile" => self.authfile = Some(AuthFile { path: value::path(key, text)?, line }),
+            "maxtimeskew" => {
+                let seconds = value::number(key, text, 1, MAX_SKEW_SECONDS)?;
+                self.max_time_skew = Millis(u64::from(seconds) * 1000);
+            }
+            "debug" => self.debug = value::number(key, text, 0, u8::MAX)?,
+            "site-user" => self.site_account.user = value::account(key, text)?,
+            "site-group" => self.site_account.take_group(value::account(key, text)?),
+            "arbitrator-user" => self.arbitrator_account.user = value::account(key, text)?,
+            "arbitrator-group" => self.arbitrator_account.take_group(value::account(key, text)?),
+            "store" => self.store = value::store(text)?,
+            "journal" => self.journal = Some(value::journal(text)?),
+            "allow-address-translation" => self.allow_address_translation = value::yes_or_no(key, text)?,
+            _ => return Err(format!("Unexpected keyword \"{key}\"")),
+        }
+        Ok(())
+    }
+}
+
+impl Account {
+    fn take_group(&mut self, group: String) {
+        self.group = group;
+        self.other_group = None;
+    }
+}

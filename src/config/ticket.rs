@@ -1,0 +1,246 @@
+//! One ticket while its lines are read: its own values over inherited ones, and the rules between
+//! them, which are checked when all lines are known.
+
+use super::diagnostic::Diagnostics;
+use super::value::{self, Checked};
+use super::{Handler, Ticket};
+use booth_core::member::MAX_MEMBERS;
+use booth_core::settings::{MAX_PREREQUISITES, Mode, Name, Prerequisite, TicketSettings};
+use booth_core::time::Millis;
+
+/// The keys of a ticket.
+pub(super) const TICKET_KEYS: [&str; 9] = [
+    "expire",
+    "timeout",
+    "retries",
+    "renewal-freq",
+    "acquire-after",
+    "weights",
+    "before-acquire-handler",
+    "attr-prereq",
+    "mode",
+];
+
+const DEFAULT_EXPIRE: Millis = Millis(600_000);
+const DEFAULT_TIMEOUT: Millis = Millis(5_000);
+const DEFAULT_RETRIES: u8 = 10;
+
+/// A value and the line that gave it.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) line: u32,
+}
+
+/// A ticket (or `__defaults__`) as far as it has been read.
+#[derive(Clone, Debug)]
+pub(super) struct TicketDraft {
+    /// Its name; empty for `__defaults__` and for a name that was refused.
+    pub(super) name: Name,
+    /// The line that starts it.
+    pub(super) line: u32,
+    expire: Option<At<Millis>>,
+    timeout: Option<At<Millis>>,
+    retries: Option<At<u8>>,
+    renewal: Option<At<Millis>>,
+    acquire_after: Option<At<Millis>>,
+    weights: Option<At<Vec<i32>>>,
+    handler: Option<At<Handler>>,
+    mode: Option<At<Mode>>,
+    prerequisites: Vec<At<Prerequisite>>,
+}
+
+/// What a key of a ticket was found to be.
+pub(super) enum Known {
+    /// Not a key of a ticket.
+    No,
+    /// Taken, or refused with a diagnostic.
+    Yes,
+    /// Taken: a time that is not a whole number of seconds.
+    FractionOfSecond,
+}
+
+impl TicketDraft {
+    pub(super) fn new(name: Name, line: u32) -> TicketDraft {
+        TicketDraft {
+            name,
+            line,
+            expire: None,
+            timeout: None,
+            retries: None,
+            renewal: None,
+            acquire_after: None,
+            weights: None,
+            handler: None,
+            mode: None,
+            prerequisites: Vec::new(),
+        }
+    }
+
+    /// A ticket that inherits all of these defaults.
+    pub(super) fn inheriting(&self, name: Name, line: u32) -> TicketDraft {
+        TicketDraft { name, line, ..self.clone() }
+    }
+
+    /// Takes one line, if it is a ticket's.
+    pub(super) fn take(&mut self, line: u32, key: &str, text: &str, found: &mut Diagnostics<'_>) -> Known {
+        let own = self.line;
+        let mut fraction = false;
+        let mut time = |slot: &mut Option<At<Millis>>, least: Millis| {
+            let parsed = value::time(key, text, least);
+            fraction = matches!(parsed, Ok(time) if time.0 % 1000 != 0);
+            put(slot, own, line, key, parsed, found);
+        };
+        match key {
+            "expire" => time(&mut self.expire, Millis(1)),
+            "timeout" => time(&mut self.timeout, Millis(1)),
+            "renewal-freq" => time(&mut self.renewal, Millis(1)),
+            "acquire-after" => time(&mut self.acquire_after, Millis(0)),
+            "retries" => {
+                let parsed = value::number(key, text, value::MIN_RETRIES, value::MAX_RETRIES);
+                put(&mut self.retries, own, line, key, parsed, found);
+            }
+            "weights" => put(&mut self.weights, own, line, key, value::weights(text), found),
+            "before-acquire-handler" => put(&mut self.handler, own, line, key, value::handler(text), found),
+            "mode" => put(&mut self.mode, own, line, key, value::mode(text), found),
+            "attr-prereq" => self.add_prerequisite(line, text, found),
+            _ => return Known::No,
+        }
+        if fraction { Known::FractionOfSecond } else { Known::Yes }
+    }
+
+    /// A ticket's first own `attr-prereq` replaces inherited ones; more of its own are added.
+    fn add_prerequisite(&mut self, line: u32, text: &str, found: &mut Diagnostics<'_>) {
+        if self.prerequisites.iter().all(|known| known.line < self.line) {
+            self.prerequisites.clear();
+        }
+        let Some(value) = found.ok(line, value::prerequisite(text)) else { return };
+        if self.prerequisites.len() == MAX_PREREQUISITES {
+            found.error(line, format!("too many attr-prereq lines, expected at most {MAX_PREREQUISITES} for a ticket"));
+            return;
+        }
+        self.prerequisites.push(At { value, line });
+    }
+
+    /// Checks the rules between the values; `None` when one is broken, with a diagnostic.
+    pub(super) fn finish(self, members: usize, found: &mut Diagnostics<'_>) -> Option<Ticket> {
+        let expire = self.expire.as_ref().map_or(DEFAULT_EXPIRE, |at| at.value);
+        let timeout = self.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |at| at.value);
+        let retries = self.retries.as_ref().map_or(DEFAULT_RETRIES, |at| at.value);
+        let renewal = self.renewal.as_ref().map_or(Millis(expire.0 / 2), |at| at.value);
+        let acquire_after = self.acquire_after.as_ref().map_or(Millis(0), |at| at.value);
+        let mode = self.mode.as_ref().map_or(Mode::Automatic, |at| at.value);
+        let sound = self.check_times(expire, timeout, retries, renewal, found);
+        self.warn(members, mode, acquire_after, found);
+
+        let mut weights = [0; MAX_MEMBERS];
+        for (slot, weight) in weights.iter_mut().zip(self.weights.iter().flat_map(|at| &at.value)) {
+            *slot = *weight;
+        }
+        let settings = TicketSettings {
+            name: self.name,
+            mode,
+            expire,
+            timeout,
+            retries,
+            renewal,
+            acquire_after,
+            weights,
+            before_acquire: self.handler.is_some(),
+            prerequisites: self.prerequisites.into_iter().take(MAX_PREREQUISITES).map(|at| at.value).collect(),
+        };
+        let renewal_configured = self.renewal.is_some();
+        let handler = self.handler.map(|at| at.value);
+        sound.then_some(Ticket { line: self.line, settings, renewal_configured, handler })
+    }
+
+    /// timeout*(retries+1) < renewal-freq < expire. No product here can overflow: see
+    /// [`value::MAX_TIME`] and [`value::MAX_RETRIES`].
+    fn check_times(
+        &self,
+        expire: Millis,
+        timeout: Millis,
+        retries: u8,
+        renewal: Millis,
+        found: &mut Diagnostics<'_>,
+    ) -> bool {
+        let own = |line: Option<u32>| line.filter(|line| *line > self.line);
+        let renewal_line = own(self.renewal.as_ref().map(|at| at.line));
+        let expire_line = own(self.expire.as_ref().map(|at| at.line));
+        let retry_lines = own(self.timeout.as_ref().map(|at| at.line)).or(own(self.retries.as_ref().map(|at| at.line)));
+        let name = self.label();
+        let origin = if self.renewal.is_some() { "renewal-freq" } else { "renewal-freq, by default half of expire," };
+        let mut sound = true;
+        let trying = timeout.0 * (u64::from(retries) + 1);
+        if trying >= renewal.0 {
+            let line = renewal_line.or(retry_lines).or(expire_line).unwrap_or(self.line);
+            found.error(
+                line,
+                format!(
+                    "{name}: total amount of time to retry sending packets cannot exceed renewal frequency \
+                     ({}*({retries}+1) >= {} ms); expected timeout*(retries+1) below {origin}: make timeout or \
+                     retries smaller, or expire or renewal-freq greater",
+                    timeout.0, renewal.0
+                ),
+            );
+            sound = false;
+        }
+        if renewal >= expire {
+            let line = renewal_line.or(expire_line).unwrap_or(self.line);
+            found.error(
+                line,
+                format!(
+                    "{name}: renewal-freq ({} ms) is not below expire ({} ms); expected the ticket to be renewed \
+                     before it expires, best at half of expire",
+                    renewal.0, expire.0
+                ),
+            );
+            sound = false;
+        }
+        sound
+    }
+
+    /// How diagnostics call it: a name that was refused has been named where it stands.
+    fn label(&self) -> &str {
+        if self.name.is_empty() { "ticket" } else { &self.name }
+    }
+
+    fn warn(&self, members: usize, mode: Mode, acquire_after: Millis, found: &mut Diagnostics<'_>) {
+        let name = self.label();
+        if mode == Mode::Automatic && acquire_after == Millis(0) {
+            let line = self.acquire_after.as_ref().map_or(self.line, |at| at.line.max(self.line));
+            found.warn(
+                line,
+                format!(
+                    "{name}: acquire-after is 0: another site may start the resources while they are still being \
+                     stopped or fenced here; expected the time that this takes, such as 60"
+                ),
+            );
+        }
+        if let Some(weights) = &self.weights
+            && weights.value.len() != members
+        {
+            let count = weights.value.len();
+            let line = weights.line.max(self.line);
+            found.warn(line, format!("{name}: {count} weights for {members} members; those missing are 0"));
+        }
+        if let Some(handler) = &self.handler
+            && !handler.value.program.is_absolute()
+        {
+            let program = handler.value.program.display();
+            let line = handler.line.max(self.line);
+            found.warn(line, format!("{name}: before-acquire-handler {program} is not an absolute path"));
+        }
+    }
+}
+
+/// Fills a slot; a line of the same ticket that is replaced is worth a warning.
+fn put<T>(slot: &mut Option<At<T>>, own: u32, line: u32, key: &str, parsed: Checked<T>, found: &mut Diagnostics<'_>) {
+    let Some(value) = found.ok(line, parsed) else { return };
+    if let Some(before) = slot
+        && before.line >= own
+    {
+        found.warn(line, format!("{key} again; the value of line {} is replaced", before.line));
+    }
+    *slot = Some(At { value, line });
+}
