@@ -140,7 +140,8 @@ impl Ticket {
         let me = turn.me();
         let counts = self.answers_ballot(turn, message);
         let Some(ballot) = self.ballot.as_mut().filter(|ballot| counts && ballot.term == message.term) else {
-            return Err(DropReason::Unexpected);
+            // The election is over, or another one runs.
+            return Ok(());
         };
         ballot.answered.insert(message.from);
         if candidate == me {
@@ -231,7 +232,7 @@ impl Ticket {
 
     fn on_vote_refused<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
         if !self.answers_ballot(turn, message) {
-            return Err(DropReason::Unexpected);
+            return Ok(());
         }
         let (now, me) = (turn.now.boot, turn.me());
         turn.event(self.index, Event::RefusedBy { member: message.from, outcome: message.header.outcome });

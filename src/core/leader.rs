@@ -117,14 +117,15 @@ impl Ticket {
             _ => return Err(DropReason::Unexpected),
         };
         let Some(mut round) = self.round.filter(|round| round.kind == kind) else {
-            return Err(DropReason::Unexpected);
+            // The majority was there before it.
+            return Ok(());
         };
         let answers = match message.word {
             Some(word) => word.number == round.number,
             None => message.term == round.term && turn.made_since(message, round.first_sent),
         };
         if !answers {
-            return Err(DropReason::Unexpected);
+            return Ok(());
         }
         round.acked.insert(message.from);
         self.round = Some(round);
@@ -187,14 +188,14 @@ impl Ticket {
     ) -> Result<(), DropReason> {
         let running = self.round.filter(|round| matches!(round.kind, RoundKind::Heartbeat | RoundKind::Update));
         let Some(round) = running.filter(|_| self.role == Role::Leader) else {
-            return Err(DropReason::Unexpected);
+            return Ok(());
         };
         let answers = match message.word {
             Some(word) => word.number == round.number,
             None => turn.made_since(message, round.first_sent),
         };
         if !answers {
-            return Err(DropReason::Unexpected);
+            return Ok(());
         }
         let now = turn.now.boot;
         turn.event(self.index, Event::RefusedBy { member: message.from, outcome: message.header.outcome });

@@ -142,7 +142,9 @@ impl Ticket {
         match (job, result) {
             (Job::Load, StoreResult::Loaded(stored)) => self.on_loaded(turn, stored),
             (Job::Write(ticket), StoreResult::Written) => {
-                self.store.written(ticket);
+                if self.store.written(ticket) {
+                    turn.event(self.index, if ticket.granted { Event::Granted } else { Event::Revoked });
+                }
                 if ticket.granted { self.on_granted(turn) } else { self.on_revoked(turn) }
             }
             (Job::Attribute, result) => {
@@ -160,7 +162,6 @@ impl Ticket {
     fn on_granted<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
         let revoke_wanted = self.store.wanted.is_some_and(|wanted| !wanted.granted);
         if self.is_manual() || (self.leads(turn.now.boot) && !revoke_wanted) {
-            turn.event(self.index, Event::Granted);
             self.granted(turn);
         } else if !revoke_wanted {
             // S8: the lease is over, and nobody has asked for a revoke yet.
@@ -170,7 +171,6 @@ impl Ticket {
     }
 
     fn on_revoked<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
-        turn.event(self.index, Event::Revoked);
         if self.is_manual() { self.manual_revoked(turn) } else { self.finish_leaving(turn) }
     }
 

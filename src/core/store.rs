@@ -97,6 +97,7 @@ impl StoreState {
         self.retry_at = None;
         if let Job::Write(ticket) = job
             && ticket.granted
+            && self.stored == Stored::NotGranted
         {
             self.stored = Stored::Unknown;
         }
@@ -113,8 +114,9 @@ impl StoreState {
         }
     }
 
-    /// Notes that a write has succeeded.
-    pub(crate) fn written(&mut self, ticket: StoreTicket) {
+    /// Notes that a write has succeeded; tells whether it changed what the store says.
+    pub(crate) fn written(&mut self, ticket: StoreTicket) -> bool {
+        let before = self.stored;
         self.stored = if ticket.granted { Stored::Granted } else { Stored::NotGranted };
         self.attempts = 0;
         if self.wanted == Some(ticket) {
@@ -123,6 +125,7 @@ impl StoreState {
         if !ticket.granted {
             self.revoke_since = None;
         }
+        before != self.stored
     }
 
     /// Notes a failure; the request is tried again after a pause.
