@@ -11,6 +11,7 @@ use booth_core::wire::{Command, Outcome};
 use world::{Dice, Net, Plan, StoreHabit, World, ticket};
 
 const DEFAULT_SEEDS: u64 = 150;
+const LARGEST_STEP_US: i64 = 250_000_000;
 
 fn plan(dice: &mut Dice, seed: u64) -> Plan {
     let sites = 2 + dice.roll(3) as usize;
@@ -49,7 +50,9 @@ fn fault(world: &mut World, dice: &mut Dice) {
             world.hosts[site].habit = habit;
         }
         14 => world.hosts[site].handler_passes = dice.chance(700),
-        15 if !world.plan.key || dice.chance(500) => world.hosts[a].wall_step_us = dice.roll(500_000_000) as i64 - 250_000_000,
+        15 if !world.plan.key || dice.chance(500) => {
+            world.hosts[a].wall_step_us = dice.roll(2 * LARGEST_STEP_US as u64) as i64 - LARGEST_STEP_US
+        }
         16 => world.hosts[a].journal_fails = dice.chance(300),
         17 if world.is_up(site) && !world.hosts[site].frozen => {
             world.ask(site, Command::ClientRevoke, &name, 0);
@@ -73,6 +76,8 @@ fn stop_faults(world: &mut World) {
     world.net = Net { loss_per_mille: 0, copies_per_mille: 0, least_delay_ms: 1, most_delay_ms: 3 };
     for host in 0..world.hosts.len() {
         world.hosts[host].journal_fails = false;
+        // A clock that was set back while the journal was lost cuts a member off until it has caught up.
+        world.hosts[host].wall_step_us = LARGEST_STEP_US;
         world.hosts[host].handler_passes = true;
         world.hosts[host].habit = StoreHabit { delay_ms: 20, fails_per_mille: 0, hangs: false };
         if !world.is_up(host) {

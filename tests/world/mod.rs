@@ -248,7 +248,11 @@ impl World {
         };
         let hosts = (0..count)
             .map(|index| Host {
-                name: if index < plan.sites { format!("site{}", index + 1) } else { format!("arb{}", index + 1 - plan.sites) },
+                name: if index < plan.sites {
+                    format!("site{}", index + 1)
+                } else {
+                    format!("arb{}", index + 1 - plan.sites)
+                },
                 node: None,
                 storage: None,
                 life: 0,
@@ -448,18 +452,21 @@ impl World {
         self.input(to, Input::Datagram { source: Some(MemberIndex(from as u8)), bytes });
     }
 
-    /// The site whose store says that the ticket is granted there, as a guard would see it.
+    /// The site whose store says that the ticket is granted there.
     pub fn holder(&self, ticket: usize) -> Option<usize> {
-        (0..self.plan.sites).find(|host| self.holds(*host, ticket))
+        (0..self.plan.sites).find(|host| self.hosts[*host].store[ticket].granted)
     }
 
-    fn holds(&self, host: usize, ticket: usize) -> bool {
+    /// The guard of S12: what has run out is revoked where daemon or store cannot.
+    fn guard(&mut self, host: usize, ticket: usize) {
         let (on, held) = (&self.hosts[host], self.hosts[host].store[ticket]);
         let daemon_works = on.node.is_some() && !on.frozen && held.life == on.life;
         let store_works = !on.habit.hangs && on.habit.fails_per_mille == 0 && on.habit.delay_ms <= 500;
-        // A guard at the site ends a grant at its recorded end where the daemon or its store cannot (S12).
-        let guarded = self.clock(host).wall.0 as i64 - on.wall_step_us >= held.expires.0 as i64 - held.step_us;
-        held.granted && (!guarded || (daemon_works && store_works))
+        let over = self.clock(host).wall.0 as i64 - on.wall_step_us >= held.expires.0 as i64 - held.step_us;
+        if held.granted && over && !(daemon_works && store_works) {
+            self.hosts[host].store[ticket].granted = false;
+            self.say(host, &format!("store {ticket}: revoked by the guard"));
+        }
     }
 
     pub fn node(&self, host: usize) -> &Node<'static> {
@@ -673,7 +680,10 @@ impl World {
             if self.plan.tickets[ticket].mode == Mode::Manual {
                 continue;
             }
-            let mut holders = (0..self.plan.sites).filter(|host| self.holds(*host, ticket));
+            for host in 0..self.plan.sites {
+                self.guard(host, ticket);
+            }
+            let mut holders = (0..self.plan.sites).filter(|host| self.hosts[*host].store[ticket].granted);
             let (first, second) = (holders.next(), holders.next());
             assert!(second.is_none(), "S0: ticket {ticket} is held by {first:?} and {second:?}\n{}", self.story());
             let (before, mut last) = self.holding[ticket];
