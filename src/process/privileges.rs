@@ -1,0 +1,169 @@
+//! What the process asks of the kernel as root, and how it gives root up.
+//!
+//! Each of [`lock_memory`], [`schedule_first`] and [`spare_from_oom_killer`] may be refused (a
+//! container, a user's demo): the daemon then runs on, and the caller writes the error as one warning.
+//! [`Account::take`] may not fail: what cannot be given up must not go near a packet.
+
+use super::StartError;
+use nix::errno::Errno;
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::unistd::{Gid, Group, Uid, User};
+use std::ffi::CString;
+
+/// What the reference daemon asks for: all but never killed for want of memory.
+const OOM_SCORE: &str = "-999";
+
+/// The account that the daemon runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    user: String,
+    /// The user's number.
+    pub uid: Uid,
+    /// The group's number.
+    pub gid: Gid,
+}
+
+/// Whether this process is root and has something to give up.
+pub fn is_root() -> bool {
+    Uid::effective().is_root()
+}
+
+impl Account {
+    /// Looks names up (`site-user`, `site-group`); numbers are taken as they are. The name service may
+    /// block: ask it before the event loop runs.
+    ///
+    /// # Errors
+    /// Where there is no such user or group.
+    pub fn resolve(user: &str, group: &str) -> Result<Account, StartError> {
+        let uid = match user.parse::<u32>() {
+            Ok(number) => Some(Uid::from_raw(number)),
+            Err(_) => User::from_name(user).map_err(|error| unknown("user", user, error))?.map(|user| user.uid),
+        };
+        let gid = match group.parse::<u32>() {
+            Ok(number) => Some(Gid::from_raw(number)),
+            Err(_) => Group::from_name(group).map_err(|error| unknown("group", group, error))?.map(|group| group.gid),
+        };
+        Ok(Account {
+            user: user.to_owned(),
+            uid: uid.ok_or_else(|| unknown("user", user, Errno::ENOENT))?,
+            gid: gid.ok_or_else(|| unknown("group", group, Errno::ENOENT))?,
+        })
+    }
+
+    /// Becomes this account, with the groups that it has, for good; sees that root does not come back.
+    /// Where the process is not root there is nothing to give up, and nothing happens.
+    ///
+    /// # Errors
+    /// Where a step is refused: the process must end.
+    pub fn take(&self) -> Result<(), StartError> {
+        if !is_root() {
+            return Ok(());
+        }
+        let Account { user, uid, gid } = self;
+        let failed = |what: &'static str| {
+            move |error: Errno| StartError(format!("cannot become user {user} ({uid}), group {gid}: {what}: {error}"))
+        };
+        let name = CString::new(user.as_str()).map_err(|_| failed("initgroups")(Errno::EINVAL))?;
+        nix::unistd::initgroups(&name, *gid).map_err(failed("initgroups"))?;
+        nix::unistd::setresgid(*gid, *gid, *gid).map_err(failed("setresgid"))?;
+        nix::unistd::setresuid(*uid, *uid, *uid).map_err(failed("setresuid"))?;
+        if uid.is_root() {
+            return Ok(());
+        }
+        let root = Uid::from_raw(0);
+        if nix::unistd::setuid(root).is_ok() || nix::unistd::seteuid(root).is_ok() {
+            return Err(StartError(format!("became user {user} ({uid}), but root could be taken back")));
+        }
+        Ok(())
+    }
+}
+
+/// Keeps what the process touches in memory, now and later, so that a machine that swaps does not
+/// lose its tickets to a page that comes back too late.
+///
+/// MCL_ONFAULT: a page is locked when it is first touched. Without it, everything that is mapped
+/// becomes resident: 4.2 MB instead of 2.0 MB for a program of this size. What it leaves open is a
+/// page of the program that has never been touched.
+///
+/// Future mappings count against RLIMIT_MEMLOCK once root is given up, and one beyond it would then
+/// fail; so they are only locked where the limit could be raised.
+///
+/// # Errors
+/// Where the kernel refuses, or locks only what is mapped now.
+pub fn lock_memory() -> Result<(), StartError> {
+    let unlimited = nix::sys::resource::RLIM_INFINITY;
+    let raised = setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited);
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    let mut flags = MlockAllFlags::MCL_CURRENT | on_fault;
+    if raised.is_ok() {
+        flags |= MlockAllFlags::MCL_FUTURE;
+    }
+    mlockall(flags).map_err(|error| {
+        StartError(format!(
+            "memory is not locked and may be swapped out: mlockall: {error} (CAP_IPC_LOCK, LimitMEMLOCK=)"
+        ))
+    })?;
+    raised.map_err(|error| {
+        StartError(format!(
+            "only the memory mapped so far is locked: setrlimit(RLIMIT_MEMLOCK): {error} (LimitMEMLOCK=infinity)"
+        ))
+    })
+}
+
+/// Runs before ordinary processes: SCHED_RR at its highest priority, as the reference daemon does.
+/// SCHED_RESET_ON_FORK: children (crm_ticket, handlers) are ordinary.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn schedule_first() -> Result<(), StartError> {
+    // SAFETY: no pointer; the call only reads its argument.
+    let highest = unsafe { libc::sched_get_priority_max(libc::SCHED_RR) };
+    let parameters = libc::sched_param { sched_priority: highest };
+    // SAFETY: `parameters` is valid for the call; process 0 is this one.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &parameters) };
+    Errno::result(result).map(drop).map_err(|error| {
+        StartError(format!(
+            "no real-time priority, a busy machine may delay renewals: SCHED_RR {highest}: {error} (CAP_SYS_NICE)"
+        ))
+    })
+}
+
+/// Asks the OOM killer to look elsewhere. Children inherit it: see [`ORDINARY_OOM_SCORE`].
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn spare_from_oom_killer() -> Result<(), StartError> {
+    std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).map_err(|error| {
+        StartError(format!(
+            "the OOM killer may choose this process: /proc/self/oom_score_adj {OOM_SCORE}: {error} (CAP_SYS_RESOURCE)"
+        ))
+    })
+}
+
+/// What a child writes to its own `/proc/self/oom_score_adj` before it runs another program, so that a
+/// handler that eats all memory is not spared with the daemon. Raising the value needs no privilege.
+pub const ORDINARY_OOM_SCORE: &str = "0";
+
+/// Lets a crash leave a core dump, as the reference daemon does: the soft limit goes up to the hard
+/// one, and the process, which giving root up has made undumpable, is dumpable again. To be called
+/// after [`Account::take`]; /proc/PID is the account's again with it.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn allow_core_dumps() -> Result<(), StartError> {
+    let failed = |error: Errno| StartError(format!("a crash will leave no core dump: {error}"));
+    let (_, hard): (rlim_t, rlim_t) = getrlimit(Resource::RLIMIT_CORE).map_err(failed)?;
+    setrlimit(Resource::RLIMIT_CORE, hard, hard).map_err(failed)?;
+    nix::sys::prctl::set_dumpable(true).map_err(failed)
+}
+
+fn unknown(kind: &str, name: &str, error: Errno) -> StartError {
+    let why = match error {
+        Errno::ENOENT => "there is none".to_owned(),
+        error => error.to_string(),
+    };
+    StartError(format!(
+        "{kind} \"{name}\": {why}; create it, or name another in the configuration (site-{kind}, arbitrator-{kind})"
+    ))
+}
