@@ -79,6 +79,8 @@ impl fmt::Display for LocalTime {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -26,6 +26,8 @@ pub fn seed() -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     #[test]
     fn two_seeds_differ() {
         assert_ne!(super::seed().unwrap(), super::seed().unwrap());

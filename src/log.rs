@@ -41,10 +41,10 @@ pub struct Log {
     verbosity: Level,
     limiter: Limiter,
     line: Line,
-    /// Lines that no sink has taken since it was last said.
-    lost: u64,
+    /// Lines that no sink has taken since that was last said.
+    lost_untold: u64,
     /// The same since the start.
-    lost_in_all: u64,
+    lost_since_start: u64,
 }
 
 impl Level {
@@ -62,7 +62,7 @@ impl Level {
 impl Log {
     /// A log that writes lines up to `verbosity` to `destination`.
     pub fn new(destination: Destination, verbosity: Level) -> Log {
-        Log { destination, verbosity, limiter: Limiter::new(), line: Line::new(), lost: 0, lost_in_all: 0 }
+        Log { destination, verbosity, limiter: Limiter::new(), line: Line::new(), lost_untold: 0, lost_since_start: 0 }
     }
 
     /// Changes what is written from now on.
@@ -116,8 +116,8 @@ impl Log {
     }
 
     /// How many lines were lost since the start because the sink was full or gone.
-    pub fn lost(&self) -> u64 {
-        self.lost_in_all
+    pub fn lines_lost(&self) -> u64 {
+        self.lost_since_start
     }
 
     fn put_summary(&mut self, now: Now, summary: limit::Summary) {
@@ -137,17 +137,17 @@ impl Log {
 
     /// Says how many lines were lost; false where even that does not go through.
     fn tell_lost(&mut self, now: Now) -> bool {
-        let lost = self.lost;
+        let lost = self.lost_untold;
         if lost > 0 && self.hand_over(now, Level::Warning, format_args!("{lost} log lines were lost: nobody took them"))
         {
-            self.lost = 0;
+            self.lost_untold = 0;
         }
-        self.lost == 0
+        self.lost_untold == 0
     }
 
     fn count_lost(&mut self) {
-        self.lost = self.lost.saturating_add(1);
-        self.lost_in_all = self.lost_in_all.saturating_add(1);
+        self.lost_untold = self.lost_untold.saturating_add(1);
+        self.lost_since_start = self.lost_since_start.saturating_add(1);
     }
 
     fn hand_over(&mut self, now: Now, level: Level, text: Arguments<'_>) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! **syslog.** One nonblocking unbound datagram socket; each line is sent to the address of
 //! `/dev/log`, so a syslogd that restarts is found again with no state to repair. (The `syslog`
-//! crate's socket blocks while syslogd's queue is full, and so does syslog(3).) The format is the one
+//! crate's socket blocks while syslogd's queue is full, and so does that of syslog(3), which then
+//! writes to the console.) The format is the one
 //! that local daemons use: `<PRI>TAG[PID]: text`, the header of RFC 3164 without its time, which
 //! every syslogd and journald sets itself.
 //!
@@ -11,7 +12,8 @@
 //! other program on the terminal nonblocking. Hence, by what stderr is (fstat(2)):
 //! - a pipe or a terminal is opened a second time through `/proc/self/fd/2` with O_NONBLOCK: our own
 //!   description of the same thing. Where that is refused, poll(2) is asked before each write: a pipe
-//!   that is writable takes PIPE_BUF bytes, and a line is shorter.
+//!   that is writable takes PIPE_BUF bytes, and a line is shorter. (Another writer that fills the pipe
+//!   between the two calls could still hold us up: this is the second best.)
 //! - a socket is written to with MSG_DONTWAIT.
 //! - a file or a device is written to plainly: it does not wait for a reader, and a full disk is an
 //!   error like any other.
@@ -42,7 +44,7 @@ const MAX_TAG: usize = 32;
 // What poll(2) promises of a writable pipe is room for PIPE_BUF (4096) bytes.
 const _: () = assert!(MAX_LINE <= libc::PIPE_BUF);
 
-/// Where lines go.
+/// Where lines go. Make it after the fork: it holds the number of the process that made it.
 #[derive(Debug)]
 pub struct Destination {
     tag: heapless::String<MAX_TAG>,

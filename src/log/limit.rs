@@ -111,6 +111,8 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn admitted(limiter: &mut Limiter, at: u64, count: usize) -> usize {

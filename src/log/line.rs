@@ -97,6 +97,8 @@ impl fmt::Debug for Line {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn line(text: &str) -> String {

@@ -2,6 +2,8 @@
 //! status is then true: 0 only when the child says that it is ready.
 
 use super::StartError;
+use crate::clock;
+use booth_core::time::Millis;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -12,12 +14,11 @@ use nix::unistd::{ForkResult, Pid};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 /// How long the parent waits for the child's word.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Millis = Millis(60_000);
 /// How long a child that has failed may take to end.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Millis = Millis(5_000);
 /// The most bytes of the child's error text.
 const MAX_TEXT: usize = 8 * 1024;
 /// What the child writes when it is ready; an error text starts with [`FAILED`].
@@ -127,7 +128,7 @@ fn wait_for(child: Pid, reader: OwnedFd) -> Result<(), StartError> {
             }
         },
         Err(error) => {
-            end_of(child, Duration::ZERO);
+            end_of(child, Millis(0));
             Err(error)
         }
     }
@@ -135,16 +136,16 @@ fn wait_for(child: Pid, reader: OwnedFd) -> Result<(), StartError> {
 
 /// Everything up to the end of the pipe, or up to [`READY`].
 fn read_word(reader: OwnedFd) -> Result<Vec<u8>, StartError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = clock::read().boot + PATIENCE;
     let mut reader = File::from(reader);
     let mut word = Vec::new();
     let mut bytes = [0_u8; 512];
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(StartError(format!("the daemon was not ready after {} s and was stopped", PATIENCE.as_secs())));
+        let left = deadline.since(clock::read().boot);
+        if left == Millis(0) {
+            return Err(StartError(format!("the daemon was not ready after {} s and was stopped", PATIENCE.0 / 1000)));
         }
-        let wait = PollTimeout::try_from(left.as_millis().max(1)).unwrap_or(PollTimeout::MAX);
+        let wait = PollTimeout::try_from(left.0).unwrap_or(PollTimeout::MAX);
         match nix::poll::poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], wait) {
             Ok(0) | Err(Errno::EINTR) => continue,
             Ok(_) => {}
@@ -162,17 +163,17 @@ fn read_word(reader: OwnedFd) -> Result<Vec<u8>, StartError> {
 }
 
 /// How the child has ended; one that has not after `grace` is killed.
-fn end_of(child: Pid, grace: Duration) -> String {
-    let deadline = Instant::now() + grace;
+fn end_of(child: Pid, grace: Millis) -> String {
+    let deadline = clock::read().boot + grace;
     loop {
-        let kind = if Instant::now() < deadline { Some(WaitPidFlag::WNOHANG) } else { None };
+        let kind = if clock::read().boot < deadline { Some(WaitPidFlag::WNOHANG) } else { None };
         if kind.is_none() {
             let _ = kill(child, Signal::SIGKILL);
         }
         match waitpid(child, kind) {
             Ok(WaitStatus::Exited(_, status)) => return format!("exit status {status}"),
             Ok(WaitStatus::Signaled(_, signal, _)) => return format!("killed by {signal}"),
-            Ok(_) | Err(Errno::EINTR) => std::thread::sleep(Duration::from_millis(5)),
+            Ok(_) | Err(Errno::EINTR) => std::thread::sleep(std::time::Duration::from_millis(5)),
             Err(error) => return error.to_string(),
         }
     }

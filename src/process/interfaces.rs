@@ -121,6 +121,8 @@ fn leading_ones(mask: IpAddr) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn own(address: &str, prefix: u8) -> InterfaceAddress {

@@ -84,6 +84,8 @@ fn one_line(status: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use std::ffi::OsString;
 

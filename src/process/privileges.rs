@@ -7,7 +7,7 @@
 use super::StartError;
 use nix::errno::Errno;
 use nix::sys::mman::{MlockAllFlags, mlockall};
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Group, Uid, User};
 use std::ffi::CString;
 
@@ -82,33 +82,26 @@ impl Account {
 /// Keeps what the process touches in memory, now and later, so that a machine that swaps does not
 /// lose its tickets to a page that comes back too late.
 ///
+/// Locked memory counts against RLIMIT_MEMLOCK once root is given up, and a stack or a heap that grows
+/// beyond the limit then kills the process: so nothing is locked unless the limit can be raised first.
+///
+/// # Errors
+/// Where the kernel refuses; nothing is locked then.
+pub fn lock_memory() -> Result<(), StartError> {
+    let refused = |call: &str, error: Errno| {
+        StartError(format!("memory is not locked and may be swapped out: {call}: {error} (LimitMEMLOCK=infinity)"))
+    };
+    setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
+        .map_err(|error| refused("setrlimit(RLIMIT_MEMLOCK)", error))?;
+    lock_pages().map_err(|error| refused("mlockall", error))
+}
+
 /// MCL_ONFAULT: a page is locked when it is first touched. Without it, everything that is mapped
 /// becomes resident: 4.2 MB instead of 2.0 MB for a program of this size. What it leaves open is a
 /// page of the program that has never been touched.
-///
-/// Future mappings count against RLIMIT_MEMLOCK once root is given up, and one beyond it would then
-/// fail; so they are only locked where the limit could be raised.
-///
-/// # Errors
-/// Where the kernel refuses, or locks only what is mapped now.
-pub fn lock_memory() -> Result<(), StartError> {
-    let unlimited = nix::sys::resource::RLIM_INFINITY;
-    let raised = setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited);
+fn lock_pages() -> Result<(), Errno> {
     let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
-    let mut flags = MlockAllFlags::MCL_CURRENT | on_fault;
-    if raised.is_ok() {
-        flags |= MlockAllFlags::MCL_FUTURE;
-    }
-    mlockall(flags).map_err(|error| {
-        StartError(format!(
-            "memory is not locked and may be swapped out: mlockall: {error} (CAP_IPC_LOCK, LimitMEMLOCK=)"
-        ))
-    })?;
-    raised.map_err(|error| {
-        StartError(format!(
-            "only the memory mapped so far is locked: setrlimit(RLIMIT_MEMLOCK): {error} (LimitMEMLOCK=infinity)"
-        ))
-    })
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)
 }
 
 /// Runs before ordinary processes: SCHED_RR at its highest priority, as the reference daemon does.
@@ -153,7 +146,7 @@ pub const ORDINARY_OOM_SCORE: &str = "0";
 /// Where the kernel refuses.
 pub fn allow_core_dumps() -> Result<(), StartError> {
     let failed = |error: Errno| StartError(format!("a crash will leave no core dump: {error}"));
-    let (_, hard): (rlim_t, rlim_t) = getrlimit(Resource::RLIMIT_CORE).map_err(failed)?;
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE).map_err(failed)?;
     setrlimit(Resource::RLIMIT_CORE, hard, hard).map_err(failed)?;
     nix::sys::prctl::set_dumpable(true).map_err(failed)
 }
@@ -166,4 +159,46 @@ fn unknown(kind: &str, name: &str, error: Errno) -> StartError {
     StartError(format!(
         "{kind} \"{name}\": {why}; create it, or name another in the configuration (site-{kind}, arbitrator-{kind})"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_accounts_and_unknown_names_are_told() {
+        let root = Account { user: "root".to_owned(), uid: Uid::from_raw(0), gid: Gid::from_raw(0) };
+        assert_eq!(Account::resolve("root", "root"), Ok(root));
+        assert_eq!(Account::resolve("0", "17").map(|account| account.gid), Ok(Gid::from_raw(17)));
+        let error = Account::resolve("no-such-user", "root").unwrap_err().to_string();
+        assert!(error.starts_with("user \"no-such-user\": there is none; create it"), "{error}");
+        assert!(Account::resolve("root", "no-such-group").is_err());
+    }
+
+    #[test]
+    fn locked_pages_cost_no_more_than_is_touched() {
+        const UNTOUCHED_KB: u64 = 64 * 1024;
+        let kilobytes = |field: &str| -> u64 {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        // CAP_IPC_LOCK: bit 14 of the effective capabilities.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
+        if u64::from_str_radix(capabilities, 16).unwrap() & 1 << 14 == 0 {
+            eprintln!("SKIPPED: needs CAP_IPC_LOCK");
+            assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"));
+            return;
+        }
+        lock_pages().unwrap();
+        let before = kilobytes("VmRSS:");
+        let untouched: Vec<u8> = vec![0; UNTOUCHED_KB as usize * 1024];
+        assert!(kilobytes("VmLck:") >= UNTOUCHED_KB, "future mappings are locked");
+        assert!(kilobytes("VmRSS:") < before + UNTOUCHED_KB / 2, "and not made resident");
+        drop(untouched);
+        nix::sys::mman::munlockall().unwrap();
+    }
 }
