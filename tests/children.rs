@@ -1,0 +1,252 @@
+//! Children as the event loop meets them: quick, slow, hanging, loud, stubborn.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+use booth::child::{Children, Ending, Exited, REAP_GRACE, STDERR_LIMIT, STDOUT_LIMIT};
+use booth_core::time::{Instant, Millis};
+use mio::{Events, Poll, Token};
+use std::process::Command;
+use std::time::{Duration, Instant as Clock};
+
+const FIRST: Token = Token(1000);
+const LONG: Millis = Millis(30_000);
+
+/// A poll loop as small as it can be; a test that hangs fails after 20 s.
+struct Loop {
+    poll: Poll,
+    children: Children,
+    start: Clock,
+}
+
+impl Loop {
+    fn new(limit: usize) -> Loop {
+        let poll = Poll::new().unwrap();
+        let children = Children::new(poll.registry().try_clone().unwrap(), FIRST, limit);
+        Loop { poll, children, start: Clock::now() }
+    }
+
+    fn now(&self) -> Instant {
+        Instant(self.start.elapsed().as_millis() as u64)
+    }
+
+    fn shell(&mut self, script: &str, span: Millis) -> booth::child::ChildId {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        self.children.spawn(command, self.now() + span).unwrap()
+    }
+
+    /// One turn: sleeps until an event or the next deadline.
+    fn turn(&mut self) {
+        let mut events = Events::with_capacity(8);
+        let wait = self.children.next_deadline().map(|at| Duration::from_millis(at.since(self.now()).0 + 1));
+        self.poll.poll(&mut events, Some(wait.unwrap_or(Duration::from_secs(1)))).unwrap();
+        for event in &events {
+            assert!(self.children.on_event(event.token()));
+        }
+        self.children.expire(self.now());
+    }
+
+    fn next(&mut self) -> Exited {
+        loop {
+            if let Some(exited) = self.children.next_exited() {
+                return exited;
+            }
+            assert!(self.start.elapsed() < Duration::from_secs(20), "nothing has ended");
+            self.turn();
+        }
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    // A zombie that its new parent has not reaped yet is dead.
+    std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim().starts_with('Z'))
+}
+
+#[test]
+fn status_and_both_outputs_come_back() {
+    let mut world = Loop::new(4);
+    let child = world.shell("echo out; echo first >&2; echo last >&2; exit 3", LONG);
+    let exited = world.next();
+    assert_eq!((exited.child, exited.ending), (child, Ending::Status(3)));
+    assert_eq!(exited.stdout, b"out\n");
+    assert!(!exited.is_success());
+    assert_eq!(exited.words(), "exit status 3: last");
+    assert_eq!((world.children.running(), world.children.next_deadline()), (0, None));
+}
+
+#[test]
+fn words_fit_for_a_log_whatever_the_child_says() {
+    let mut world = Loop::new(4);
+    world.shell(r#"printf 'a\033[31m\000\377b%0500d\n\n' 1 >&2; exit 1"#, LONG);
+    let words = world.next().words();
+    assert!(words.starts_with("exit status 1: a?[31m?\u{fffd}b000"), "{words}");
+    assert!(words.chars().count() < 230);
+}
+
+#[test]
+fn a_signal_is_told_from_our_own_kill() {
+    let mut world = Loop::new(4);
+    world.shell("kill -TERM $$", LONG);
+    assert_eq!(world.next().ending, Ending::Signal(15));
+    let child = world.shell("exec sleep 60", LONG);
+    world.children.kill(world.now(), child);
+    assert_eq!(world.next().ending, Ending::Killed);
+}
+
+#[test]
+fn at_its_deadline_the_whole_group_is_killed() {
+    let mut world = Loop::new(4);
+    let begun = Clock::now();
+    world.shell("trap '' TERM INT HUP; sleep 60 & echo $!; wait; sleep 60", Millis(300));
+    let exited = world.next();
+    assert_eq!(exited.ending, Ending::Overrun);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
+    let grandchild = String::from_utf8(exited.stdout).unwrap();
+    let deadline = Clock::now() + Duration::from_secs(10);
+    while is_alive(&grandchild) {
+        assert!(Clock::now() < deadline, "grandchild {grandchild} lives");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_grandchild_that_holds_the_pipes_delays_nothing() {
+    let mut world = Loop::new(4);
+    let begun = Clock::now();
+    // Ends by itself soon after the test.
+    world.shell("sleep 15 & echo started", LONG);
+    let exited = world.next();
+    assert_eq!((exited.ending, exited.stdout.as_slice()), (Ending::Status(0), b"started\n".as_slice()));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn output_is_kept_up_to_the_limit_and_the_child_is_not_held_up() {
+    let mut world = Loop::new(4);
+    world
+        .shell("head -c 3000000 /dev/zero | tr '\\0' x; head -c 100000 /dev/zero | tr '\\0' y >&2; echo end >&2", LONG);
+    let exited = world.next();
+    assert_eq!(exited.ending, Ending::Status(0));
+    assert_eq!((exited.stdout.len(), exited.stdout_cut), (STDOUT_LIMIT, true));
+    assert_eq!(exited.stderr.len(), STDERR_LIMIT);
+    assert!(exited.stderr.ends_with(b"yend\n"));
+    world.shell(&format!("head -c {STDOUT_LIMIT} /dev/zero"), LONG);
+    let exited = world.next();
+    assert_eq!((exited.stdout.len(), exited.stdout_cut), (STDOUT_LIMIT, false));
+}
+
+#[test]
+fn endless_output_does_not_keep_the_loop_from_its_deadline() {
+    let mut world = Loop::new(4);
+    world.shell("exec yes", Millis(200));
+    assert_eq!(world.next().ending, Ending::Overrun);
+    assert!(world.start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn no_more_children_than_the_limit() {
+    let mut world = Loop::new(2);
+    let first = world.shell("exec sleep 60", LONG);
+    world.shell("exec sleep 60", LONG);
+    assert!(!world.children.has_room());
+    let refused = world.children.spawn(Command::new("true"), world.now() + LONG);
+    assert_eq!(refused.unwrap_err().to_string(), "too many child processes");
+    world.children.kill(world.now(), first);
+    assert_eq!(world.next().child, first);
+    assert!(world.children.has_room());
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error_and_takes_no_room() {
+    let mut world = Loop::new(1);
+    let error = world.children.spawn(Command::new("/no/such/program"), world.now() + LONG).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(world.children.has_room());
+}
+
+#[test]
+fn nothing_of_ours_is_inherited() {
+    let mut world = Loop::new(2);
+    let ours = std::fs::File::open("/proc/self/stat").unwrap();
+    let other = world.shell("exec sleep 60", LONG);
+    let script = "for fd in 0 1 2; do readlink /proc/$$/fd/$fd; done; cut -d' ' -f5 /proc/$$/stat; echo $$; \
+                  readlink /proc/$$/fd/*";
+    world.shell(script, LONG);
+    let stdout = String::from_utf8(world.next().stdout).unwrap();
+    let lines = stdout.lines().collect::<Vec<_>>();
+    assert_eq!(lines[0], "/dev/null");
+    assert!(lines[1].starts_with("pipe:") && lines[2].starts_with("pipe:"), "{stdout}");
+    assert_eq!(lines[3], lines[4], "it heads its own process group");
+    // Whoever started this test may have left descriptors open; ours (epoll, pidfd, pipes, files) are not there.
+    let mut checked = 0;
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let path = entry.unwrap().path();
+        let info = std::fs::read_to_string(path.to_str().unwrap().replace("/fd/", "/fdinfo/")).unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or("0").trim();
+        if u32::from_str_radix(flags, 8).unwrap() & 0o2_000_000 != 0
+            && let Ok(target) = std::fs::read_link(&path)
+        {
+            checked += 1;
+            assert!(!lines[5..].contains(&target.to_str().unwrap()), "{}: {stdout}", target.display());
+        }
+    }
+    assert!(checked >= 5, "epoll, pidfd, two pipes, a file: {checked}");
+    drop(ours);
+    world.children.kill(world.now(), other);
+}
+
+#[test]
+fn many_in_turn_leak_no_descriptors() {
+    let mut world = Loop::new(4);
+    // This thread's own: other tests open and close theirs.
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).unwrap();
+    let count = || std::fs::read_dir("/proc/thread-self/fd").unwrap().count();
+    let before = count();
+    for _ in 0..50 {
+        world.shell("echo x", LONG);
+        assert!(world.next().is_success());
+    }
+    assert_eq!(count(), before);
+}
+
+#[test]
+fn dropping_kills_what_runs() {
+    let mut world = Loop::new(1);
+    world.shell("echo $$; exec sleep 60", LONG);
+    let file = std::env::temp_dir().join(format!("booth-children-{}", std::process::id()));
+    drop(world);
+    let mut world = Loop::new(1);
+    world.shell(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 60", file.display()), LONG);
+    let deadline = Clock::now() + Duration::from_secs(10);
+    while !file.exists() {
+        assert!(Clock::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(is_alive(&pid));
+    drop(world);
+    while is_alive(&pid) {
+        assert!(Clock::now() < deadline, "{pid} lives");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A child that is killed but does not go away is given up; its place is not lost for others.
+#[test]
+fn a_stuck_child_is_reported_once() {
+    let mut world = Loop::new(1);
+    let child = world.shell("exec sleep 60", LONG);
+    let now = world.now();
+    // Killed, and the news of its end not looked at: to us it does not go away. A turn later, when it
+    // has been reported as stuck, its end changes nothing.
+    world.children.kill(now, child);
+    assert_eq!(world.children.next_deadline(), Some(now + REAP_GRACE));
+    world.children.expire(now + REAP_GRACE);
+    let exited = world.next();
+    assert_eq!(exited.child, child);
+    assert!([Ending::Killed, Ending::Stuck].contains(&exited.ending), "{:?}", exited.ending);
+    world.turn();
+    assert!(world.children.next_exited().is_none() && world.children.has_room());
+}
