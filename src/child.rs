@@ -382,6 +382,12 @@ impl Output {
 }
 
 impl Exited {
+    /// A child that ended so and said this.
+    #[cfg(test)]
+    pub(crate) fn example(ending: Ending, stdout: &[u8]) -> Exited {
+        Exited { child: ChildId(0), ending, stdout: stdout.to_vec(), stdout_cut: false, stderr: Vec::new() }
+    }
+
     /// Whether it ended by itself with status 0.
     pub fn is_success(&self) -> bool {
         self.ending == Ending::Status(0)
