@@ -7,8 +7,8 @@
 //! With Pacemaker each request is a child process, and these rules hold:
 //! - A ticket has one child at a time. What waits for it: the newest load or write (an older one that
 //!   has not begun is given up), and up to [`ATTRIBUTES_WAITING`] changes of attributes.
-//! - A revoke waits for nobody: it ends whatever else runs for its ticket, it is started before all
-//!   else, and [`RESERVED_FOR_REVOKES`] of the [`MAX_CHILDREN`] places are for revokes alone, so that
+//! - A revoke waits for nobody: it ends whatever else runs for its ticket (a change of an attribute
+//!   begins anew behind it), it is started before all else, and [`RESERVED_FOR_REVOKES`] of the [`MAX_CHILDREN`] places are for revokes alone, so that
 //!   hanging loads and grants cannot delay it (S0, S8).
 //! - A child that takes longer than the ticket's deadline is killed, and the request has failed.
 //! - A grant that was killed or failed may still reach the CIB: its message may be on the way already.
@@ -18,7 +18,7 @@
 mod file;
 mod pacemaker;
 
-use crate::child::{ChildId, Children, Exited};
+use crate::child::{ChildId, Children, Ending, Exited};
 use booth_core::input::{RequestNumber, StoreResult, StoredTicket};
 use booth_core::settings::TicketIndex;
 use booth_core::sink::{StoreAction, StoreRequest, StoreTicket};
@@ -268,6 +268,10 @@ impl Store {
                 self.spawn(now, ticket, number, running.action, true);
             }
             _ if exited.is_success() => self.finish(ticket, number, Outcome::Written, None),
+            Action::SetAttribute { .. } | Action::DeleteAttribute { .. } if exited.ending == Ending::Killed => {
+                // A revoke came between; doing it twice does no harm.
+                queue.attributes.push_front((number, running.action));
+            }
             action => {
                 let doing = if action.is_revoke() { "revoking" } else { "changing an attribute" };
                 self.fail(ticket, number, Some(format!("{doing}: {}", exited.words())));
