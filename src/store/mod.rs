@@ -321,7 +321,8 @@ impl Store {
         let asked = if verifying { &Action::Load } else { &action };
         let child = pacemaker::arguments(&settings.name, asked, &self.configuration_name).and_then(|arguments| {
             let mut command = Command::new(program);
-            command.args(arguments);
+            // crm_ticket sets no locale, and then takes ASCII only; GLib lets this variable decide.
+            command.args(arguments).env("CHARSET", "UTF-8");
             let started = self.children.spawn(command, now + settings.deadline);
             started.map_err(|error| format!("cannot start {}: {error}", program.to_string_lossy()))
         });

@@ -1,0 +1,109 @@
+//! The Pacemaker store with the real `crm_ticket` on a CIB in a file (package `pacemaker-cli-utils`; no
+//! daemon, no root needed). Skipped loudly where the program is missing.
+//!
+//! One test only: it writes a script and runs it, which another test's fork at the wrong moment would
+//! make fail with "text file busy".
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+use booth::store::{Backend, Settings, Store, StoreSettings};
+use booth_core::input::{RequestNumber, StoreResult};
+use booth_core::member::SiteId;
+use booth_core::settings::TicketIndex;
+use booth_core::sink::{StoreAction, StoreRequest, StoreTicket};
+use booth_core::time::{Instant, Millis, WallTime};
+use mio::{Events, Poll, Token};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant as Clock};
+
+/// `crm_ticket` that works on `directory/cib.xml`; `None`: not installed.
+fn crm_ticket(directory: &Path) -> Option<PathBuf> {
+    let cib = directory.join("cib.xml");
+    let empty = Command::new("cibadmin").arg("--empty").output().ok().filter(|output| output.status.success());
+    let Some(empty) = empty.filter(|_| Command::new("crm_ticket").arg("--version").output().is_ok()) else {
+        let missing = "crm_ticket and cibadmin are not installed (Debian: pacemaker-cli-utils)";
+        assert!(std::env::var("BOOTH_LIVE_TESTS").as_deref() != Ok("require"), "{missing}");
+        eprintln!("SKIPPED: {missing}");
+        return None;
+    };
+    fs::write(&cib, empty.stdout).unwrap();
+    let program = directory.join("crm_ticket_on_file");
+    fs::write(&program, format!("#!/bin/sh\nCIB_file='{}' exec crm_ticket \"$@\"\n", cib.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    Some(program)
+}
+
+/// Asks the store and waits for the answer: in words, and the log line.
+fn ask(poll: &mut Poll, store: &mut Store, number: u32, action: StoreAction<'_>) -> String {
+    let start = Clock::now();
+    let now = || Instant(start.elapsed().as_millis() as u64);
+    store.request(now(), TicketIndex(0), StoreRequest { number: RequestNumber(number), action });
+    loop {
+        if let Some(finished) = store.next_finished() {
+            assert_eq!(finished.number, RequestNumber(number));
+            return finished.with_result(|result| match (result, &finished.log) {
+                (StoreResult::Loaded(Some(ticket)), None) => format!(
+                    "{} {:?} {:?} {:?} {:?}",
+                    ticket.granted, ticket.owner, ticket.expires, ticket.term, ticket.attributes
+                ),
+                (other, None) => format!("{other:?}"),
+                (other, Some(log)) => format!("{other:?} {log}"),
+            });
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "no answer");
+        let mut events = Events::with_capacity(8);
+        match poll.poll(&mut events, Some(Duration::from_millis(100))) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            polled => polled.unwrap(),
+        }
+        for event in &events {
+            assert!(store.on_event(now(), event.token()));
+        }
+        store.expire(now());
+    }
+}
+
+#[test]
+fn the_real_crm_ticket_takes_and_gives_back_what_we_write() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pacemaker");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    let Some(program) = crm_ticket(&directory) else { return };
+    let mut poll = Poll::new().unwrap();
+    let settings = Settings {
+        backend: Backend::Pacemaker(program.into()),
+        configuration_name: "booth".to_owned(),
+        tickets: vec![StoreSettings { name: "geo/db-8".to_owned(), deadline: Millis(10_000) }],
+    };
+    let mut store = Store::new(settings, poll.registry().try_clone().unwrap(), Token(0));
+    let write = |granted: bool| {
+        let (owner, expires) = if granted { (Some(SiteId(0x7fff_ffff)), 1_795_425_540) } else { (None, 0) };
+        StoreAction::Write(StoreTicket { granted, owner, expires: WallTime(expires * 1_000_000), term: u32::MAX })
+    };
+    let value = r#"$(touch x) '"<&>\ é"#;
+    let set = StoreAction::SetAttribute { name: "geo_1.a", value };
+    let granted = "true Some(2147483647) Some(WallTime(1795425540000000)) Some(4294967295)";
+    let revoked = "false Some(-1) Some(WallTime(0)) Some(4294967295)";
+    let steps = [
+        (StoreAction::Load, "Loaded(None)".to_owned()),
+        (write(false), "Written".to_owned()),
+        (StoreAction::Load, format!("{revoked} []")),
+        (write(true), "Written".to_owned()),
+        (StoreAction::Load, format!("{granted} []")),
+        (set, "Written".to_owned()),
+        (StoreAction::Load, format!("{granted} {:?}", [("geo_1.a", value)])),
+        (write(true), "Written".to_owned()),
+        (StoreAction::DeleteAttribute { name: "geo_1.a" }, "Written".to_owned()),
+        (StoreAction::DeleteAttribute { name: "geo_1.a" }, "Written".to_owned()),
+        (write(false), "Written".to_owned()),
+        (StoreAction::Load, format!("{revoked} []")),
+    ];
+    for (number, (action, expected)) in (1..).zip(steps) {
+        assert_eq!(ask(&mut poll, &mut store, number, action), expected, "step {number}: {action:?}");
+    }
+    fs::write(directory.join("cib.xml"), "this is no CIB").unwrap();
+    let answer = ask(&mut poll, &mut store, 99, write(true));
+    assert!(answer.starts_with("Failed store: ticket geo/db-8: granting: exit status"), "{answer}");
+}
