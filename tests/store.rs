@@ -213,9 +213,11 @@ fn one_child_for_a_ticket_and_the_newest_request_waits() {
     world.until("the first call", |world| !world.calls().is_empty());
     assert_eq!(world.calls(), ["-t t -q"]);
     fs::write(world.directory.join("go"), "").unwrap();
+    assert!(!world.store.is_idle());
     assert_eq!(world.next().0, first);
     assert_eq!(world.next(), (third, "Written".to_owned(), String::new()));
     assert_eq!(world.calls().len(), 2);
+    assert!(world.store.is_idle());
 }
 
 /// S0, S8: a revoke does not wait for a grant that hangs, and has succeeded only when it is read back.

@@ -220,6 +220,12 @@ impl Store {
         self.finished.pop_front()
     }
 
+    /// Whether nothing runs and nothing waits. A daemon that leaves waits for this, up to a limit of its
+    /// own: dropping the store kills what runs.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty() && !self.tickets.iter().any(Queue::has_any)
+    }
+
     /// Ends whatever but a revoke runs for a ticket.
     fn make_way(&mut self, now: Instant, ticket: usize) {
         for running in self.running.iter().filter(|running| running.ticket == ticket) {

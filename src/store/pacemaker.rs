@@ -34,6 +34,7 @@ pub(super) fn arguments(ticket: &str, action: &Action, configuration_name: &str)
     Ok(head.into_iter().chain(tail).collect())
 }
 
+/// Every write carries the lease's end, for the guard at the site that needs no daemon (S12).
 fn write_arguments(state: &StoreTicket, configuration_name: &str) -> Vec<String> {
     let mut arguments = vec![if state.granted { "-g" } else { "-r" }.to_owned(), "--force".to_owned()];
     let fields = [
