@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAM: &str = include_str!("bare/main.rs");
+const PROGRAM: &str = include_str!("bare/program.rs");
 
 /// Builds the program; `Err` holds what compiler and linker said.
 fn link(name: &str, program: &str) -> Result<(), String> {
