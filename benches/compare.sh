@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Measures boothd and the reference daemon (Debian's package booth) side by side on this machine, both
-# as arbitrator of one configuration, on loopback only, and prints each figure beside its target.
+# as arbitrator of one configuration, in a network namespace of its own (so it needs root), and prints
+# each figure beside its target.
 # Exit status: 0 all targets met, 1 one was missed, 2 it could not be measured.
 #
 #   benches/compare.sh [--reference-only]
 #
-# ROUNDS (5), QUERIES (200000 a round) and IDLE_SECONDS (10) may be set in the environment.
+# ROUNDS (5), QUERIES (200000 a round), IDLE_SECONDS (10) and LOGS (a folder; without it what the
+# daemons write to stderr is thrown away, which costs least) may be set in the environment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,17 +23,27 @@ fail() { echo "compare.sh: $*" >&2; exit 2; }
 subjects=(reference ours)
 [ "${1:-}" != --reference-only ] || subjects=(reference)
 
-cargo build --quiet --release --bin boothd --example load
+if [ -z "${IN_NAMESPACE:-}" ]; then
+  cargo build --quiet --release --bin boothd --example load
+  [ "$(id -u)" = 0 ] || fail "needs root for a network namespace of its own"
+  IN_NAMESPACE=1 exec unshare --net "$0" "$@"
+fi
+ip link set lo up
+ip address add "$arbitrator/32" dev lo # what the daemons find themselves by
 load=$release/examples/load
 dir=$(mktemp -d)
 chmod 755 "$dir"
-declare -A pid port log cpu_list
+declare -A pid port
 # Only what was started here is ended.
 trap 'for started in "${pid[@]}"; do kill "$started" 2>/dev/null || :; done; wait 2>/dev/null || :; rm -rf "$dir"' EXIT
 port=([reference]=19929 [ours]=19930 [bare]=19931)
 
 head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$dir/key"
 chmod 600 "$dir/key"
+# Debian 12's booth hangs at start on Linux 6.9 and newer without this.
+gcc -shared -fPIC -O2 -o "$dir/netlink_done.so" "${NETLINK_DONE:-tests/common/netlink_done.c}" -ldl ||
+  fail "the reference's shim does not build"
+
 for who in reference ours; do
   mkdir -m 777 "$dir/$who"
   cat >"$dir/$who.conf" <<CONF
@@ -53,7 +65,9 @@ done
 
 start() { # WHO COMMAND...
   local who=$1; shift
-  "$@" >"$dir/$who.log" 2>&1 &
+  local log=/dev/null
+  [ -z "${LOGS:-}" ] || log=$LOGS/$who.log
+  "$@" >"$log" 2>&1 &
   pid[$who]=$!
 }
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/${pid[$1]}/status"; }
@@ -64,16 +78,15 @@ cpu_ns() { # of the whole process; the reference and ours have one thread each
 median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
 for who in "${subjects[@]}"; do
-  binary=$reference
-  [ "$who" = reference ] || binary=$release/boothd
-  # -s takes an address as one's own, which the reference allows with -D only.
-  start "$who" "$binary" daemon -D -S -s "$arbitrator" -c "$dir/$who.conf" -l "$dir/$who/lock"
+  command=("$release/boothd")
+  [ "$who" = ours ] || command=(env LD_PRELOAD="$dir/netlink_done.so" "$reference")
+  start "$who" "${command[@]}" daemon -S -c "$dir/$who.conf" -l "$dir/$who/lock"
 done
 start bare "$load" bare "127.0.77.4:${port[bare]}" "$dir/key"
 # The other members are down: each daemon asks for their tickets for timeout * (retries + 1), then rests.
 sleep 7
 for who in "${subjects[@]}"; do
-  kill -0 "${pid[$who]}" 2>/dev/null || { cat "$dir/$who.log" >&2; fail "$who ended"; }
+  kill -0 "${pid[$who]}" 2>/dev/null || fail "$who ended (set LOGS to see why)"
 done
 
 declare -A rss_start rss_load before wakes cpu
@@ -92,7 +105,7 @@ for round in $(seq "$rounds"); do
     [ "$who" != bare ] || to=127.0.77.4
     from=$(cpu_ns "$who")
     said=$("$load" query "$site:${port[$who]}" "$to:${port[$who]}" "$dir/key" T "$queries") ||
-      { tail -5 "$dir/$who.log" >&2; fail "$who: the load was not answered"; }
+      fail "$who: the load was not answered (set LOGS to see why)"
     until=$(cpu_ns "$who")
     answered=${said#answered=} answered=${answered%% *}
     micros=$(awk -v ns=$((until - from)) -v n="$answered" 'BEGIN { printf "%.2f", ns / n / 1000 }')
