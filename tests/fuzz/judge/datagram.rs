@@ -1,8 +1,7 @@
 //! What must hold of any bytes that arrive as a datagram or on a client's stream: no panic, and what is
 //! taken as a message is the same message after it has been written and read again.
 
-use booth_core::wire::mac::Key;
-use booth_core::wire::{self, HEADER_LEN, MAX_MESSAGE, TRAILER_LEN};
+use booth_core::wire::{self, HEADER_LEN, Key, MAX_MESSAGE, MAX_TEXT, ReplyFrame, TRAILER_LEN};
 
 /// The key that the recorded traffic is signed with.
 pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -12,17 +11,26 @@ pub fn judge(bytes: &[u8]) {
     let key = Key::new(KEY);
     for key in [None, Some(&key)] {
         judge_message(bytes, key);
-        let _ = wire::decode_text_header(bytes, key);
-        if bytes.len() >= HEADER_LEN
-            && let Ok(frame) = wire::frame_length(bytes, key)
-        {
-            assert!((HEADER_LEN..=MAX_MESSAGE).contains(&frame.message), "{frame:?}");
-            assert!(frame.surplus <= TRAILER_LEN, "{frame:?}");
+        if let Ok((_, text)) = wire::decode_text_header(bytes, key) {
+            assert!(text <= MAX_TEXT);
         }
     }
+    judge_frames(bytes);
     let _ = wire::claimed_sender(bytes);
     if let Some(signed) = sign(bytes, &key) {
         judge_message(&signed, Some(&key));
+    }
+}
+
+/// The lengths that a stream's reader goes by are such that its buffers suffice.
+fn judge_frames(bytes: &[u8]) {
+    if let Ok(frame) = wire::frame_length(bytes) {
+        assert!((HEADER_LEN..=MAX_MESSAGE).contains(&frame.message) && frame.surplus <= TRAILER_LEN, "{frame:?}");
+    }
+    match wire::reply_frame(bytes) {
+        Ok(ReplyFrame::Message(length)) => assert!((HEADER_LEN..=MAX_MESSAGE).contains(&length)),
+        Ok(ReplyFrame::Text { header, text }) => assert!(header <= HEADER_LEN + TRAILER_LEN && text <= MAX_TEXT),
+        Err(_) => {}
     }
 }
 
