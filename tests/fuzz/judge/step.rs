@@ -92,6 +92,9 @@ struct Seen {
     stamp: WallTime,
     options: u32,
     consequences: usize,
+    /// The disk is full: the next record of this ticket is lost, and what is queued behind it with it.
+    failing: Option<TicketIndex>,
+    failed: bool,
 }
 
 impl Seen {
@@ -104,6 +107,10 @@ impl Seen {
 impl Sink for Seen {
     fn journal(&mut self, ticket: TicketIndex, record: &Record) {
         self.count();
+        if self.failing == Some(ticket) {
+            self.failed = true;
+            return;
+        }
         if let Some(old) = self.records[ticket.at()] {
             assert!(record.term >= old.term, "S1: a term went down: {old:?} {record:?}");
             assert!(record.voted_term >= old.voted_term, "S1: a vote was forgotten: {old:?} {record:?}");
@@ -116,6 +123,9 @@ impl Sink for Seen {
 
     fn send(&mut self, ticket: TicketIndex, to: MemberIndex, bytes: &[u8]) {
         self.count();
+        if self.failed && self.failing == Some(ticket) {
+            return;
+        }
         assert!(to.0 < MEMBERS && to.0 != self.me, "a datagram for {to:?}");
         let message = wire::decode(bytes, Some(&Key::new(KEY))).expect("a peer can read what is sent");
         assert!(message.header.stamp > self.stamp, "S11: a stamp went back or was repeated: {message:?}");
@@ -187,7 +197,7 @@ impl World {
         self.seen.consequences = 0;
         node.step(self.now, input, &mut self.seen);
         assert!(node.next_deadline().is_none_or(|at| at > self.now.boot), "the next deadline is not ahead");
-        for (at, ticket) in node.tickets().enumerate() {
+        for (at, ticket) in node.tickets(self.now).enumerate() {
             assert_eq!(ticket.name, TICKETS[at]);
         }
         assert_eq!(node.peers().count(), usize::from(MEMBERS) - 1);
@@ -314,10 +324,18 @@ impl World {
         self.step(node, Input::Request { client, bytes: &bytes[..length] });
     }
 
-    /// A record that could not be written is not what the process finds when it starts again, and no
-    /// longer holds it to its vote: nothing that depends on it has left.
     fn failure(&mut self, node: &mut Node<'_>, script: &mut Script<'_>) {
-        let to = MemberIndex((self.me + 1 + script.below(MEMBERS - 1)) % MEMBERS);
-        self.step(node, Input::SendFailed { to });
+        if script.byte() & 1 == 0 {
+            let to = MemberIndex((self.me + 1 + script.below(MEMBERS - 1)) % MEMBERS);
+            return self.step(node, Input::SendFailed { to });
+        }
+        let ticket = script.ticket();
+        (self.seen.failing, self.seen.failed) = (Some(ticket), false);
+        self.datagram(node, script);
+        let failed = self.seen.failed;
+        (self.seen.failing, self.seen.failed) = (None, false);
+        if failed {
+            self.step(node, Input::JournalFailed { ticket });
+        }
     }
 }
