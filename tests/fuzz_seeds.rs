@@ -1,9 +1,11 @@
-//! The fuzz targets without a fuzzer: recorded traffic, each message cut at every length and mutated by
-//! a fixed sequence of random numbers, goes through the same judges as in `tests/fuzz/`.
+//! The fuzz targets without a fuzzer: recorded traffic, cut and mutated by a fixed sequence of random
+//! numbers, and random scripts of inputs go before the same judges as in `tests/fuzz/`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "fuzz/judge/datagram.rs"]
 mod datagram;
+#[path = "fuzz/judge/step.rs"]
+mod step;
 
 use std::fs;
 use std::path::Path;
@@ -52,5 +54,14 @@ fn no_mutation_of_recorded_traffic_breaks_the_parser() {
             message[at] = [0, 1, 0x7F, 0x80, 0xFF, random.below(256) as u8][random.below(6)];
         }
         datagram::judge(&message);
+    }
+}
+
+#[test]
+fn no_script_of_inputs_breaks_the_node() {
+    let mut random = Random(2);
+    for _ in 0..3_000 {
+        let script: Vec<u8> = (0..random.below(1_000)).map(|_| random.below(256) as u8).collect();
+        step::judge(&script);
     }
 }

@@ -2,6 +2,8 @@
 //! and not for datagrams that are bad in every way.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "fixture/cluster.rs"]
+mod cluster;
 mod fixture;
 
 use booth_core::input::{ClientId, Input};
@@ -9,7 +11,7 @@ use booth_core::member::{MemberIndex, SiteId};
 use booth_core::time::{Millis, WallTime};
 use booth_core::view::Role;
 use booth_core::wire::{Command, LeaderField};
-use fixture::cluster::Cluster;
+use cluster::Cluster;
 use fixture::{ARBITRATOR, MEMBERS, Peer, Words, id};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
