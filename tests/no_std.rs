@@ -34,8 +34,11 @@ fn link(name: &str, program: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
+/// The program with one more line at its start.
 fn with_line(line: &str) -> String {
-    PROGRAM.replace("loop {}\n}\n\n#[panic_handler]", &format!("{line}\nloop {{}}\n}}\n\n#[panic_handler]"))
+    const START: &str = "extern \"C\" fn _start() -> ! {\n";
+    assert!(PROGRAM.contains(START));
+    PROGRAM.replace(START, &format!("{START}{line}\n"))
 }
 
 #[test]
@@ -45,10 +48,10 @@ fn the_core_links_without_std_allocator_and_c_library() {
     }
     let messages = link("std", &with_line("extern crate std;")).expect_err("std is not noticed");
     assert!(messages.contains("panic_impl"), "{messages}");
-    let vector = "extern crate alloc; core::hint::black_box(alloc::vec::Vec::<u8>::with_capacity(9));";
+    let vector = "extern crate alloc; black_box(alloc::vec::Vec::<u8>::with_capacity(9));";
     let messages = link("alloc", &with_line(vector)).expect_err("an allocation is not noticed");
     assert!(messages.contains("no global memory allocator found"), "{messages}");
-    let call = "unsafe extern \"C\" { safe fn getpid() -> i32; } core::hint::black_box(getpid());";
+    let call = "unsafe extern \"C\" { safe fn getpid() -> i32; } black_box(getpid());";
     let messages = link("libc", &with_line(call)).expect_err("a call of the C library is not noticed");
     assert!(messages.contains("getpid"), "{messages}");
 }

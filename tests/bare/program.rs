@@ -3,17 +3,52 @@
 #![no_std]
 #![no_main]
 
-use booth_core::wire;
+use booth_core::input::{ClientId, Input};
+use booth_core::node::{Node, Storage};
+use booth_core::notice::Notice;
+use booth_core::settings::{Settings, TicketIndex};
+use booth_core::sink::{HandlerRequest, Record, Reply, Sink, StoreRequest};
+use booth_core::ticket::Ticket;
+use booth_core::time::Now;
+use booth_core::wheel::Timer;
+use core::hint::black_box;
 
 /// The entry point. What the core needs must be reachable from here, or the linker drops it unseen.
-///
-/// # Safety
-/// Never called: the program is only linked.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn _start() -> ! {
-    let bytes = core::hint::black_box([0_u8; wire::MAX_MESSAGE]);
-    core::hint::black_box(&bytes);
-    loop {}
+extern "C" fn _start() -> ! {
+    let Some((settings, tickets)) = black_box(None::<(Settings, &mut [Ticket])>) else { loop {} };
+    let (mut timers, mut attributes) = ([Timer::UNARMED; 1], []);
+    let storage = Storage { tickets, timers: &mut timers, attributes: &mut attributes };
+    let mut node = Node::new(settings, storage, Now::default());
+    loop {
+        let input = black_box(Input::Tick);
+        node.step(black_box(Now::default()), input, &mut Nowhere);
+        black_box((node.next_deadline(), node.tickets(Now::default()).count(), node.peers().count()));
+    }
+}
+
+/// A sink that takes everything.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn journal(&mut self, ticket: TicketIndex, record: &Record) {
+        black_box((ticket, record));
+    }
+    fn send(&mut self, ticket: TicketIndex, to: booth_core::member::MemberIndex, bytes: &[u8]) {
+        black_box((ticket, to, bytes));
+    }
+    fn store(&mut self, ticket: TicketIndex, request: StoreRequest<'_>) {
+        black_box((ticket, request));
+    }
+    fn run_handler(&mut self, ticket: TicketIndex, request: HandlerRequest) {
+        black_box((ticket, request));
+    }
+    fn reply(&mut self, client: ClientId, reply: Reply<'_>) {
+        black_box((client, reply));
+    }
+    fn notice(&mut self, notice: Notice) {
+        black_box(notice);
+    }
 }
 
 #[panic_handler]
