@@ -49,7 +49,9 @@ fn fault(world: &mut World, dice: &mut Dice) {
             world.hosts[site].habit = habit;
         }
         14 => world.hosts[site].handler_passes = dice.chance(700),
-        15 if !world.plan.key || dice.chance(500) => world.hosts[a].wall_step_us = dice.roll(500_000_000) as i64 - 250_000_000,
+        15 if !world.plan.key || dice.chance(500) => {
+            world.hosts[a].wall_step_us = dice.roll(500_000_000) as i64 - 250_000_000
+        }
         16 => world.hosts[a].journal_fails = dice.chance(300),
         17 if world.is_up(site) && !world.hosts[site].frozen => {
             world.ask(site, Command::ClientRevoke, &name, 0);

@@ -248,7 +248,11 @@ impl World {
         };
         let hosts = (0..count)
             .map(|index| Host {
-                name: if index < plan.sites { format!("site{}", index + 1) } else { format!("arb{}", index + 1 - plan.sites) },
+                name: if index < plan.sites {
+                    format!("site{}", index + 1)
+                } else {
+                    format!("arb{}", index + 1 - plan.sites)
+                },
                 node: None,
                 storage: None,
                 life: 0,
