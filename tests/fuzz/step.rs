@@ -1,0 +1,7 @@
+//! Fuzz target: the bytes are a script of inputs for a node. What must hold is said in `judge/`.
+#![no_main]
+
+#[path = "judge/step.rs"]
+mod judge;
+
+libfuzzer_sys::fuzz_target!(|script: &[u8]| judge::judge(script));
