@@ -97,7 +97,7 @@ impl std::fmt::Display for KeyFileError {
 pub fn read_key(path: &Path) -> Result<Secret, KeyFileError> {
     let unreadable = |error| KeyFileError::Unreadable(path.to_owned(), error);
     // A pipe without a writer would block open() for ever.
-    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     check_file(path, &file.metadata().map_err(unreadable)?)?;
     let mut content = Vec::with_capacity(MAX_READ);
