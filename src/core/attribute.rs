@@ -4,6 +4,14 @@ use crate::settings::{Name, Prerequisite, PrerequisiteScope, TicketIndex, Value}
 use crate::time::WallTime;
 use crate::view::AttributeView;
 
+/// Names that the store keeps for the ticket itself; an attribute of this name would change it.
+const RESERVED: [&str; 8] = ["id", "granted", "owner", "expires", "term", "standby", "last-granted", "booth-cfg-name"];
+
+/// Whether an attribute may have this name.
+pub(crate) fn is_free(name: &str) -> bool {
+    !RESERVED.contains(&name)
+}
+
 /// One slot of the table, free or taken.
 #[derive(Clone, Debug, Default)]
 pub struct Attribute {
@@ -97,6 +105,12 @@ mod tests {
         assert!(table.remove(T, "b"));
         assert!(!table.remove(T, "b"));
         assert!(table.set(T, "c", "3", None));
+    }
+
+    #[test]
+    fn what_the_store_says_of_the_ticket_is_no_attribute() {
+        assert!(!is_free("granted"));
+        assert!(is_free("granted-by"));
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Ticket {
         let administrator = planned.reason == Reason::Administrator;
         let too_early = !self.promise.allows(turn.me(), now) || (self.forgetful() && !administrator);
         if self.role == Role::Loading || self.catching_up.is_some() || too_early {
-            return self.plan_election(turn, now + self.settings.timeout, planned.reason, None);
+            let later = self.catching_up.unwrap_or(now + self.settings.timeout);
+            return self.plan_election(turn, later, planned.reason, None);
         }
         let scope = if administrator { PrerequisiteScope::Manual } else { PrerequisiteScope::Auto };
         if !turn.attributes.satisfy(self.index, &self.settings.prerequisites, scope) {
@@ -134,17 +135,17 @@ impl Ticket {
 
     /// A vote has come, or the leader's word that it steps down.
     pub(crate) fn on_vote<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
-        let Some(candidate) = message.leader else {
+        if message.leader.is_none() && message.header.request.is_none() {
             return self.on_step_down(turn, message);
-        };
-        let me = turn.me();
+        }
+        let (candidate, me) = (message.leader, turn.me());
         let counts = self.answers_ballot(turn, message);
         let Some(ballot) = self.ballot.as_mut().filter(|ballot| counts && ballot.term == message.term) else {
             // The election is over, or another one runs.
             return Ok(());
         };
         ballot.answered.insert(message.from);
-        if candidate == me {
+        if candidate == Some(me) {
             ballot.votes.insert(message.from);
             if message.word.is_some_and(|word| word.remembers) {
                 ballot.remembering.insert(message.from);
@@ -244,8 +245,6 @@ impl Ticket {
         let holder = message.leader.filter(|leader| *leader != me && message.validity > Millis(0));
         if let Some(holder) = holder.filter(|holder| !self.promise.runs(now) && self.promise.allows(*holder, now)) {
             self.adopt(turn, holder, message.term, message.validity);
-            self.attempts = 0;
-            self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::Overgrant);
         } else if message.header.outcome == Outcome::YouAreOutdated {
             self.become_follower(turn, None);
             self.revoked = true;
@@ -294,7 +293,8 @@ impl Ticket {
             return Ok(());
         }
         let number = message.word.map_or(0, |word| word.number);
-        let deferred = Deferred { candidate, term: message.term, number, at: self.promise.hold() };
+        let deferred =
+            Deferred { candidate, term: message.term, reason: message.header.reason, number, at: self.promise.hold() };
         if !self.promise.allows(candidate, now) {
             // S3. Silence, and the vote as soon as it may be given, if the candidate can still be waiting.
             let soon = deferred.at.since(now) <= self.settings.timeout;
@@ -322,13 +322,7 @@ impl Ticket {
             Some((_, vote)) => vote,
             None => {
                 self.voted = Some((asked.term, asked.candidate));
-                if self.role != Role::Follower {
-                    self.become_follower(turn, None);
-                }
-                if let Some(planned) = self.planned {
-                    let later = turn.now.boot + self.settings.timeout;
-                    self.plan_election(turn, planned.at.max(later), planned.reason, None);
-                }
+                self.stand_back(turn, asked.reason);
                 turn.event(self.index, Event::Voted { candidate: asked.candidate, term: asked.term });
                 asked.candidate
             }
@@ -341,6 +335,19 @@ impl Ticket {
             ..Draft::new(Command::Vote)
         };
         self.send(turn, asked.candidate, &answer);
+    }
+
+    /// Leaves the ticket to the candidate that has our vote, unless nothing comes of it.
+    fn stand_back<S: Sink>(&mut self, turn: &mut Turn<'_, S>, reason: Reason) {
+        let own = self.planned.map(|planned| planned.reason).or(self.ballot.map(|ballot| ballot.reason));
+        let fought_for = (reason != Reason::Administrator && !self.revoked).then_some(Reason::TicketLost);
+        if self.role != Role::Follower {
+            self.become_follower(turn, None);
+        }
+        if let Some(reason) = own.or(fought_for) {
+            let later = turn.now.boot + self.settings.timeout + self.settings.timeout;
+            self.plan_election(turn, later, reason, None);
+        }
     }
 
     fn is_following(&self, member: MemberIndex) -> bool {

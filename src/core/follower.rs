@@ -8,7 +8,7 @@ use crate::lease;
 use crate::member::MemberIndex;
 use crate::notice::Event;
 use crate::sink::Sink;
-use crate::ticket::Ticket;
+use crate::ticket::{Ask, Ticket};
 use crate::time::Millis;
 use crate::turn::{FromPeer, Turn};
 use crate::view::Role;
@@ -36,6 +36,10 @@ impl Ticket {
             turn.event(self.index, Event::Refused { member: leader, outcome: Outcome::TermStillValid });
             return Ok(());
         }
+        if self.forgetful() && !self.may_trust(message) {
+            // S7: we may have promised another, or voted for another, and not know it any more.
+            return Ok(());
+        }
         self.follow(turn, message);
         let mut ack = self.answer(turn, Command::Ack, message.header.command, message.word);
         ack.term = message.term;
@@ -55,6 +59,13 @@ impl Ticket {
         older || usurped || voted_for_another
     }
 
+    /// Whether a member without memory may follow: a lease that runs already excludes any other, and
+    /// what we have seen since our start we do remember. The reference does not say which it is.
+    fn may_trust(&self, message: &FromPeer) -> bool {
+        let seen = self.promise.to() == Some(message.from) || self.voted == Some((message.term, message.from));
+        message.word.is_none_or(|word| word.running || seen)
+    }
+
     /// Makes the promise (S2) and follows.
     fn follow<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) {
         let (now, leader) = (turn.now.boot, message.from);
@@ -69,7 +80,7 @@ impl Ticket {
         if self.following != Some(leader) || self.role != Role::Follower {
             self.drop_stale(turn);
             self.become_follower(turn, Some(leader));
-            self.attempts = 0;
+            self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::Overgrant);
         }
     }
 
@@ -84,7 +95,7 @@ impl Ticket {
         self.revoked = false;
         self.drop_stale(turn);
         self.become_follower(turn, Some(leader));
-        self.attempts = 0;
+        self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::Overgrant);
     }
 
     /// The leader steps down (S3).
@@ -121,9 +132,8 @@ impl Ticket {
             if self.promise.to() == Some(leader) {
                 self.released(turn, message);
             }
+            self.become_follower(turn, None);
             self.planned = None;
-            self.ballot = None;
-            self.role = if self.role == Role::Candidate { Role::Follower } else { self.role };
             self.ever_held = true;
             self.revoked = true;
             self.want_revoked(turn, None);

@@ -25,7 +25,7 @@ impl Ticket {
         if self.is_manual() {
             return self.grant_manual(turn, client, immediate);
         }
-        if self.role == Role::Loading || self.catching_up.is_some() || self.leaving.is_some() {
+        if self.role == Role::Loading || self.leaving.is_some() {
             return self.reply(turn, client, Outcome::Busy, true);
         }
         let held = self.role == Role::Leader || (self.promise.runs(now) && self.promise.to() != Some(me));

@@ -6,7 +6,7 @@
 //! majority's fresh answer.
 
 use crate::lease;
-use crate::member::{MemberSet, is_majority};
+use crate::member::{MemberIndex, MemberSet, SiteId, is_majority};
 use crate::notice::Event;
 use crate::options::Word;
 use crate::sink::{HandlerRequest, Sink, StoreTicket};
@@ -15,6 +15,9 @@ use crate::time::{Instant, Millis, WallTime};
 use crate::turn::{Draft, FromPeer, Turn};
 use crate::view::Role;
 use crate::wire::{Command, DropReason, Outcome, Reason};
+
+/// The owner in the store of a ticket that was lost.
+const UNKNOWN_OWNER: SiteId = SiteId(0);
 
 impl Ticket {
     // ---- renewing ----------------------------------------------------------------------------
@@ -68,7 +71,7 @@ impl Ticket {
         let renews = matches!(round.kind, RoundKind::Heartbeat | RoundKind::Update);
         let settled = renews && (self.settled || (self.commit_at <= turn.now.boot && !self.immediate));
         let draft = Draft {
-            word: Word { settled, ..Word::numbered(round.number) },
+            word: Word { settled, running: self.leads(turn.now.boot), ..Word::numbered(round.number) },
             reason: round.reason,
             leader: self.leader_field(turn, renews.then_some(turn.me())),
             term: round.term,
@@ -93,10 +96,17 @@ impl Ticket {
                 turn.event(self.index, Event::NoAnswer { member });
             }
             self.round = None;
-            if round.kind == RoundKind::Heartbeat && !self.is_manual() {
-                self.heartbeat(turn);
+            if round.kind != RoundKind::Heartbeat || self.is_manual() {
+                return;
             }
-            return;
+            if self.lease.is_some() {
+                return self.heartbeat(turn);
+            }
+            // Elected, but never confirmed: the votes grow old, and nobody is bound by them.
+            let asked = self.waiting.iter().any(|waiting| matches!(waiting.ask, Ask::Grant { .. }));
+            self.become_follower(turn, None);
+            let reason = if asked { Reason::Administrator } else { Reason::TicketLost };
+            return self.plan_election(turn, turn.now.boot, reason, None);
         }
         round.sendings += 1;
         round.resend_at = turn.now.boot + self.settings.timeout;
@@ -272,17 +282,19 @@ impl Ticket {
         }
     }
 
-    /// Asks the store for "not granted here".
-    pub(crate) fn want_revoked<S: Sink>(&mut self, turn: &mut Turn<'_, S>, owner: Option<crate::member::MemberIndex>) {
+    /// Asks the store for "not granted here". As the reference: the owner is the leader that is
+    /// followed, no one after an administrator's revoke, unknown where the ticket was lost.
+    pub(crate) fn want_revoked<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leader: Option<MemberIndex>) {
         if !turn.is_site(turn.me()) {
             return;
         }
-        let ticket = StoreTicket {
-            granted: false,
-            owner: owner.map(|owner| turn.id(owner)),
-            expires: owner.map_or(WallTime(0), |_| turn.now.wall_at(self.promise.end())),
-            term: self.term,
+        let administrator = self.revoked || self.leaving == Some(Leaving::Revoke);
+        let owner = match leader {
+            Some(leader) => Some(turn.id(leader)),
+            None => (!administrator).then_some(UNKNOWN_OWNER),
         };
+        let expires = leader.map_or(WallTime(0), |_| turn.now.wall_at(self.promise.end()));
+        let ticket = StoreTicket { granted: false, owner, expires, term: self.term };
         self.store.want(ticket, turn.now.boot);
         self.drive_store(turn);
     }

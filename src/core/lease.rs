@@ -20,7 +20,7 @@ const DRIFT_PARTS: u64 = 250;
 /// The boot clock is read in whole milliseconds, rounded down, at both ends.
 const READING: Millis = Millis(2);
 /// The longest time that a revoke in the store is given before the lease's end.
-const LONGEST_REVOKE_MARGIN: Millis = Millis(2_000);
+const LONGEST_REVOKE_MARGIN: Millis = Millis(5_000);
 
 /// What is taken off a ticket's lease, and when its holder starts to give it up (S4).
 pub fn margins(settings: &TicketSettings) -> Margins {

@@ -23,6 +23,9 @@ use crate::wire::{self, Body, Command, DropReason, LeaderField, Message, Outcome
 /// Terms from here on cannot be meant: one election a millisecond would need 24 days to get there.
 const ABSURD_TERM: u32 = 1 << 31;
 
+/// Nobody gets further ahead than this: an election a second for half a year.
+const LONGEST_LEAP: u32 = 1 << 24;
+
 /// The memory of a node, lent by the caller for its whole life.
 pub struct Storage<'s> {
     /// One for each ticket of the configuration, in its order.
@@ -181,7 +184,7 @@ impl<'s> Node<'s> {
             LeaderField::Nobody | LeaderField::Unknown => None,
             LeaderField::Member(id) => Some(member_of(&self.settings, id).ok_or(DropReason::UnknownLeader)?),
         };
-        if body.term >= ABSURD_TERM {
+        if body.term >= ABSURD_TERM || body.term > self.tickets[index.at()].newest_term() + LONGEST_LEAP {
             return Err(DropReason::AbsurdTerm);
         }
         let validity = lease::validity(body.valid_for, self.settings.unit);

@@ -2,13 +2,14 @@
 //!
 //! The reference sends 0 there and never looks at it. Ours numbers its requests, so that an answer
 //! counts for the request that it answers and no other (S5), and says what cannot be said elsewhere
-//! (S3, S6). Layout: bit 31 set marks the word as ours, bits 28 to 30 are flags, bits 0 to 23 the number.
+//! (S3, S6). Layout: bit 31 set marks the word as ours, bits 27 to 30 are flags, bits 0 to 23 the number.
 
 /// Marks the word as one of ours, and its sender as one that keeps S3.
 const OURS: u32 = 1 << 31;
 const REMEMBERS: u32 = 1 << 30;
 const SETTLED: u32 = 1 << 29;
 const STOPPED: u32 = 1 << 28;
+const RUNNING: u32 = 1 << 27;
 const NUMBER: u32 = 0x00FF_FFFF;
 
 /// What an `options` word of ours says.
@@ -23,6 +24,8 @@ pub struct Word {
     pub settled: bool,
     /// With a step-down or a revoke: nothing that needs the ticket runs at the sender any more (S3).
     pub stopped: bool,
+    /// With a heartbeat: the sender's lease runs already; this one prolongs it (S7).
+    pub running: bool,
 }
 
 impl Word {
@@ -46,6 +49,7 @@ impl Word {
             remembers: options & REMEMBERS != 0,
             settled: options & SETTLED != 0,
             stopped: options & STOPPED != 0,
+            running: options & RUNNING != 0,
         })
     }
 
@@ -55,6 +59,7 @@ impl Word {
         OURS | flag(self.remembers, REMEMBERS)
             | flag(self.settled, SETTLED)
             | flag(self.stopped, STOPPED)
+            | flag(self.running, RUNNING)
             | (self.number & NUMBER)
     }
 }
@@ -65,9 +70,14 @@ mod tests {
 
     #[test]
     fn a_word_comes_back_as_it_went() {
-        for bits in 0..8 {
-            let word =
-                Word { number: 0xABCDEF, remembers: bits & 1 != 0, settled: bits & 2 != 0, stopped: bits & 4 != 0 };
+        for bits in 0..16 {
+            let word = Word {
+                number: 0xABCDEF,
+                remembers: bits & 1 != 0,
+                settled: bits & 2 != 0,
+                stopped: bits & 4 != 0,
+                running: bits & 8 != 0,
+            };
             assert_eq!(Word::parse(word.encode()), Some(word));
         }
     }

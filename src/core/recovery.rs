@@ -49,6 +49,10 @@ impl Ticket {
     pub(crate) fn caught_up<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
         self.catching_up = None;
         let now = turn.now.boot;
+        if let Some(planned) = self.planned.as_mut().filter(|planned| planned.reason == Reason::Administrator) {
+            // An administrator has asked in the meantime.
+            planned.at = now;
+        }
         let led_before = self.promise.leader(now) == Some(turn.me());
         if self.stale_until.is_some() || (led_before && self.planned.is_none()) {
             self.plan_election(turn, now, Reason::Reacquire, None);
@@ -67,6 +71,8 @@ impl Ticket {
         turn.event(self.index, Event::Loaded { granted: stored.granted });
         self.store.stored = if stored.granted { Stored::Granted } else { Stored::NotGranted };
         self.ever_held |= stored.owner.is_some_and(|owner| owner != 0);
+        // "No one" is written after an administrator's revoke only: nothing to be fought for.
+        self.revoked = !stored.granted && stored.owner == Some(-1);
         if self.is_manual() {
             self.loaded(turn);
             if stored.granted {
@@ -126,10 +132,6 @@ impl Ticket {
             return;
         }
         if let Some(ticket) = self.store.startable(now) {
-            if let Some(job) = self.attribute_job.take() {
-                // A revoke does not wait for an attribute.
-                turn.reply_plain(job.client, Outcome::SyncFail);
-            }
             let number = turn.sequence.request();
             self.store.start(number, Job::Write(ticket));
             turn.sink.store(self.index, StoreRequest { number, action: StoreAction::Write(ticket) });
@@ -138,6 +140,10 @@ impl Ticket {
 
     /// A store request has ended.
     pub(crate) fn on_store<S: Sink>(&mut self, turn: &mut Turn<'_, S>, number: RequestNumber, result: StoreResult<'_>) {
+        if let Some(job) = self.attribute_job.take_if(|job| job.number == number) {
+            let written = matches!(result, StoreResult::Written);
+            turn.reply_plain(job.client, if written { Outcome::Success } else { Outcome::SyncFail });
+        }
         let Some(job) = self.store.finish(number) else { return };
         match (job, result) {
             (Job::Load, StoreResult::Loaded(stored)) => self.on_loaded(turn, stored),
@@ -147,13 +153,7 @@ impl Ticket {
                 }
                 if ticket.granted { self.on_granted(turn) } else { self.on_revoked(turn) }
             }
-            (Job::Attribute, result) => {
-                if let Some(job) = self.attribute_job.take() {
-                    let written = matches!(result, StoreResult::Written);
-                    let outcome = if written { Outcome::Success } else { Outcome::SyncFail };
-                    turn.reply_plain(job.client, outcome);
-                }
-            }
+            (Job::Attribute, _) => {}
             (job, _) => self.on_store_failed(turn, job),
         }
         self.drive_store(turn);

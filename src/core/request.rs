@@ -1,5 +1,6 @@
 //! Requests of clients: authenticated, tested for repetition, handed to the ticket that they name.
 
+use crate::attribute::is_free;
 use crate::input::ClientId;
 use crate::node::{Node, member_of, tag};
 use crate::notice::Notice;
@@ -91,6 +92,9 @@ impl Node<'_> {
                 self.turn(now, sink).reply_plain(client, Outcome::NoSuchAttribute);
             }
             (Command::AttributeDelete, Some(_)) => self.change_attribute(now, client, index, body.name, None, sink),
+            (Command::AttributeSet, _) if !is_free(body.name) => {
+                self.turn(now, sink).reply_plain(client, Outcome::InvalidArgument);
+            }
             (Command::AttributeSet, _) => {
                 self.change_attribute(now, client, index, body.name, Some(body.value), sink);
             }

@@ -81,7 +81,7 @@ pub enum StoreAction<'a> {
 pub struct StoreTicket {
     /// Granted at this site, or not.
     pub granted: bool,
-    /// Who holds it.
+    /// Who holds it; site id 0: not known, `None`: no one, by an administrator's revoke.
     pub owner: Option<SiteId>,
     /// When the lease ends; the epoch when nobody holds it.
     pub expires: WallTime,

@@ -74,6 +74,7 @@ pub(crate) struct Round {
 pub(crate) struct Deferred {
     pub(crate) candidate: MemberIndex,
     pub(crate) term: u32,
+    pub(crate) reason: Reason,
     pub(crate) number: u32,
     pub(crate) at: Instant,
 }
@@ -279,6 +280,7 @@ impl Ticket {
             self.ever_held = true;
             self.planned = None;
             self.deferred = None;
+            self.attempts = 0;
         }
         self.ballot = None;
         self.round = None;
