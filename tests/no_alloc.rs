@@ -148,6 +148,6 @@ fn nothing_is_allocated_after_the_start() {
     println!("{elections} changes of leader, {tally:?}");
     assert!(elections > 10, "{elections} changes of leader");
     assert!(tally.datagrams > 20_000 && tally.stored > 1_000 && tally.journaled > 100, "{tally:?}");
-    assert!(tally.dropped > 8 * 2_000 * 3 && tally.replies >= 20, "{tally:?}");
+    assert!(tally.dropped >= 8 * 2_000 * 3 && tally.replies >= 20, "{tally:?}");
     assert_eq!(counted, 0, "allocations");
 }
