@@ -93,8 +93,10 @@ fn run(seed: u64, verbose: bool) -> World {
     let plan = plan(&mut dice, seed);
     let mut world = World::new(plan);
     world.verbose = verbose;
+    let mixed = dice.chance(300);
     for host in 0..world.hosts.len() {
         world.set_drift(host, dice.roll(4_000) as i64 - 2_000);
+        world.hosts[host].wordless = mixed && dice.chance(500);
     }
     world.run(2_000);
     for _ in 0..40 + dice.roll(60) {

@@ -21,7 +21,7 @@ use crate::wheel::{Timer, Wheel};
 use crate::wire::{self, Body, Command, DropReason, LeaderField, Message, Outcome, Reason};
 
 /// Terms from here on cannot be meant: one election a millisecond would need 24 days to get there.
-const ABSURD_TERM: u32 = 1 << 31;
+pub(crate) const ABSURD_TERM: u32 = 1 << 31;
 
 /// Nobody gets further ahead than this: an election a second for half a year.
 const LONGEST_LEAP: u32 = 1 << 24;
@@ -184,7 +184,7 @@ impl<'s> Node<'s> {
             LeaderField::Nobody | LeaderField::Unknown => None,
             LeaderField::Member(id) => Some(member_of(&self.settings, id).ok_or(DropReason::UnknownLeader)?),
         };
-        if body.term >= ABSURD_TERM || body.term > self.tickets[index.at()].newest_term() + LONGEST_LEAP {
+        if body.term >= ABSURD_TERM || body.term > self.tickets[index.at()].newest_term().saturating_add(LONGEST_LEAP) {
             return Err(DropReason::AbsurdTerm);
         }
         let validity = lease::validity(body.valid_for, self.settings.unit);

@@ -7,6 +7,7 @@
 use crate::input::{RequestNumber, StoreResult, StoredTicket};
 use crate::lease;
 use crate::member::MemberSet;
+use crate::node::ABSURD_TERM;
 use crate::notice::Event;
 use crate::sink::{Sink, StoreAction, StoreRequest};
 use crate::store::{Job, Stored};
@@ -80,7 +81,7 @@ impl Ticket {
             }
             return;
         }
-        self.term = self.term.max(stored.term.unwrap_or(0));
+        self.term = self.term.max(stored.term.filter(|term| *term < ABSURD_TERM).unwrap_or(0));
         if stored.granted {
             let ours = stored.owner == Some(me.0 as i32);
             let left = stored.expires.map_or(0, |expires| expires.0.saturating_sub(turn.now.wall.0) / 1000);

@@ -20,7 +20,7 @@ use booth_core::wire::{self, Body, Command, Header, LeaderField, MAX_MESSAGE, Me
 use std::collections::BTreeMap;
 
 pub const WALL_EPOCH_US: u64 = 1_800_000_000_000_000;
-const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 /// SplitMix64, for the world's own dice.
 pub struct Dice(u64);
@@ -69,6 +69,13 @@ pub fn ticket(name: &str, expire: u64, acquire_after: u64) -> TicketSettings {
         before_acquire: false,
         prerequisites: Default::default(),
     }
+}
+
+/// Who holds a ticket by the stores, and who gave it up last and when.
+#[derive(Clone, Copy, Default)]
+struct Holding {
+    holder: Option<usize>,
+    last: Option<(usize, u64)>,
 }
 
 /// Something that the network, a store or a handler will deliver.
@@ -123,6 +130,8 @@ pub struct Host {
     offset_ms: u64,
     drift_ppm: i64,
     pub wall_step_us: i64,
+    /// Speaks without the `options` words of ours, as the reference does.
+    pub wordless: bool,
     /// What has waited for it while frozen.
     waiting: Vec<(usize, Vec<u8>)>,
     votes: BTreeMap<(u16, u32), SiteId>,
@@ -176,8 +185,7 @@ pub struct World {
     pub verbose: bool,
     pub replies: Vec<(u64, Outcome, bool)>,
     clients: u64,
-    /// For each ticket: who holds it by the stores, and who gave it up last and when.
-    holding: Vec<(Option<usize>, Option<(usize, u64)>)>,
+    holding: Vec<Holding>,
     pub events: u64,
     pub grants: u64,
     pub captured: Vec<(usize, usize, Vec<u8>)>,
@@ -265,12 +273,13 @@ impl World {
                 offset_ms: 1_000 + dice.roll(100_000),
                 drift_ppm: 0,
                 wall_step_us: 0,
+                wordless: false,
                 waiting: Vec::new(),
                 votes: BTreeMap::new(),
             })
             .collect();
         let mut world = World {
-            holding: vec![(None, None); plan.tickets.len()],
+            holding: vec![Holding::default(); plan.tickets.len()],
             plan,
             now_ms: 0,
             hosts,
@@ -427,7 +436,7 @@ impl World {
         };
         let body = TicketBody { name: ticket, leader: LeaderField::Unknown, term: 0, valid_for: 0 };
         let mut bytes = [0; MAX_MESSAGE];
-        let key = self.plan.key.then(|| wire::Key::new(KEY));
+        let key = self.key();
         let length = wire::encode(&Message { header, body: Body::Ticket(body) }, key.as_ref(), &mut bytes);
         let client = self.clients;
         self.input(host, Input::Request { client: ClientId(client), bytes: &bytes[..length] });
@@ -601,6 +610,10 @@ impl World {
         }
         let life = self.hosts[host].life;
         for (ticket, number, action) in outputs.stores {
+            // As the shell does: a newer write of a ticket ends one that runs.
+            self.queue.retain(|_, pending| {
+                !matches!(pending, Pending::Stored { host: at, ticket: of, .. } if *at == host && *of == ticket)
+            });
             if !self.hosts[host].habit.hangs {
                 let at = self.hosts[host].habit.delay_ms;
                 self.enqueue(at, Pending::Stored { host, life, ticket, number, action });
@@ -611,7 +624,7 @@ impl World {
             self.enqueue(10, Pending::Handler { host, life, ticket, number, success });
         }
         for (client, bytes, last) in outputs.replies {
-            let key = self.plan.key.then(|| wire::Key::new(KEY));
+            let key = self.key();
             let outcome = wire::decode(&bytes, key.as_ref()).unwrap().header.outcome;
             self.say(host, &format!("answers client {}: {outcome:?}{}", client.0, if last { "" } else { " ..." }));
             self.replies.push((client.0, outcome, last));
@@ -622,6 +635,9 @@ impl World {
     }
 
     fn transmit(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        self.check_promise(from, to, &bytes);
+        let bytes =
+            if self.hosts[from].wordless || self.hosts[to].wordless { self.without_word(&bytes) } else { bytes };
         if self.capture {
             self.captured.push((from, to, bytes.clone()));
         }
@@ -634,6 +650,43 @@ impl World {
             let delay = self.net.least_delay_ms + self.dice.roll(range);
             self.enqueue(delay, Pending::Datagram { from, to, bytes: bytes.clone() });
         }
+    }
+
+    /// The same message with an `options` word of 0.
+    pub fn without_word(&self, bytes: &[u8]) -> Vec<u8> {
+        let key = self.key();
+        let mut message = wire::decode(bytes, key.as_ref()).unwrap();
+        message.header.options = 0;
+        let mut out = [0; MAX_MESSAGE];
+        let length = wire::encode(&message, key.as_ref(), &mut out);
+        out[..length].to_vec()
+    }
+
+    fn key(&self) -> Option<wire::Key> {
+        self.plan.key.then(|| wire::Key::new(KEY))
+    }
+
+    /// S1, S2: what a vote or an acknowledgement promises is in the journal when it leaves.
+    fn check_promise(&self, from: usize, to: usize, bytes: &[u8]) {
+        let key = self.key();
+        let message = wire::decode(bytes, key.as_ref()).unwrap();
+        let Body::Ticket(body) = message.body else { return };
+        let at = self.plan.tickets.iter().position(|ticket| ticket.name == body.name).unwrap();
+        if self.plan.tickets[at].mode == Mode::Manual {
+            return;
+        }
+        let journal = self.hosts[from].journal[at];
+        let asker = SiteId::of_address(&address(to));
+        let kept = match (message.header.command, message.header.request, body.leader) {
+            (Command::Vote, Some(Command::VoteRequest), LeaderField::Member(vote)) => {
+                journal.is_some_and(|record| record.voted_term == body.term && record.vote == Some(vote))
+            }
+            (Command::Ack, Some(Command::Heartbeat | Command::Update), _) => {
+                journal.is_some_and(|record| record.leader == Some(asker) && record.active)
+            }
+            _ => true,
+        };
+        assert!(kept, "S1, S2: {message:?} leaves, but the journal has {journal:?}\n{}", self.story());
     }
 
     fn enqueue(&mut self, delay: u64, pending: Pending) {
@@ -686,7 +739,7 @@ impl World {
             let mut holders = (0..self.plan.sites).filter(|host| self.hosts[*host].store[ticket].granted);
             let (first, second) = (holders.next(), holders.next());
             assert!(second.is_none(), "S0: ticket {ticket} is held by {first:?} and {second:?}\n{}", self.story());
-            let (before, mut last) = self.holding[ticket];
+            let Holding { holder: before, mut last } = self.holding[ticket];
             if let Some(before) = before.filter(|before| first != Some(*before)) {
                 last = Some((before, self.now_ms));
             }
@@ -698,7 +751,7 @@ impl World {
                 let needed = self.plan.tickets[ticket].acquire_after.0;
                 assert!(gap >= needed, "S0: {gap} ms between {old} and {holder}, not {needed}\n{}", self.story());
             }
-            self.holding[ticket] = (first, last);
+            self.holding[ticket] = Holding { holder: first, last };
         }
     }
 
