@@ -1,6 +1,8 @@
 //! The shell around [`booth_core`]: everything that touches the outside.
 
 pub mod child;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod entropy;

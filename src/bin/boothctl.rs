@@ -1,3 +1,12 @@
 //! `boothctl`: argument parsing and a call, no more.
 
-fn main() {}
+use booth::cli::{Command, FAILURE, Program, run};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let no_daemon = |_: &_| FAILURE;
+    run::run(Program::Boothctl, no_daemon, |console, command| match command {
+        Command::Check { config } => run::check(console, config),
+        _ => FAILURE,
+    })
+}
