@@ -246,7 +246,7 @@ pub const VERBS: &[VerbSpec] = &[
         programs: BOOTH,
         options: &[Opt::Config, Opt::LockFile, Opt::Debug, Opt::Foreground],
         operands: Operands::Ignored,
-        about: "Tell whether the daemon runs here (exit status 0: yes, 7: no)",
+        about: "Tell whether the daemon runs (exit status 0: yes, 7: no)",
         client: false,
     },
     VerbSpec {
@@ -255,7 +255,7 @@ pub const VERBS: &[VerbSpec] = &[
         programs: BOOTH,
         options: &[Opt::Config, Opt::LockFile, Opt::Foreground, Opt::Debug, Opt::Site],
         operands: Operands::None,
-        about: "Be a member: site or arbitrator, as the configuration says",
+        about: "Be a member: site or arbitrator, as configured",
         client: false,
     },
     VerbSpec {
@@ -300,7 +300,7 @@ pub const VERBS: &[VerbSpec] = &[
         programs: BOOTHCTL,
         options: &[Opt::Config],
         operands: Operands::Config,
-        about: "Check a configuration, print all errors and what was understood",
+        about: "Check a configuration: all errors, what was understood",
         client: false,
     },
     VerbSpec {
@@ -309,7 +309,7 @@ pub const VERBS: &[VerbSpec] = &[
         programs: BOOTHCTL,
         options: &[],
         operands: Operands::None,
-        about: "Watch a ticket being granted, taken over and given up (about 40 s)",
+        about: "Watch a ticket granted, taken over, given up (25 s)",
         client: false,
     },
     VerbSpec {
