@@ -35,11 +35,6 @@ impl Console {
         self.message("ERROR", text);
     }
 
-    /// Says that something deserves attention.
-    pub fn warning(&self, text: &str) {
-        self.message("WARNING", text);
-    }
-
     /// Says how something goes.
     pub fn info(&self, text: &str) {
         self.message("info", text);
