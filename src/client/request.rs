@@ -2,15 +2,15 @@
 
 use super::connection::{Answer, Connection, Fault, Patience};
 use super::{Client, Failure};
+use crate::clock;
 use crate::config::Member;
 use booth_core::settings::{MAX_NAME, MAX_VALUE};
-use booth_core::time::WallTime;
 use booth_core::wire::{
     self, AttributeBody, Body, Command, Header, LeaderField, MAX_MESSAGE, Message, Outcome, Reason, TRAILER_LEN,
     TicketBody,
 };
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// `options` of a request: grant although not all sites can be asked (`-F`).
 pub(super) const IMMEDIATE: u32 = 1;
@@ -124,7 +124,7 @@ impl<'a> Client<'a> {
         // A daemon takes requests from members only. Far from all of them, we speak for the one asked.
         let sender = self.me.as_ref().map_or(member.id, |me| me.id);
         let header = Header {
-            stamp: wall_time(),
+            stamp: clock::read().wall,
             sender,
             command: question.command,
             request: None,
@@ -139,9 +139,4 @@ impl<'a> Client<'a> {
 /// The failure of a member to answer.
 pub(super) fn failure(member: &Member, fault: Fault) -> Failure {
     Failure::Fault { site: member.address.to_string(), fault }
-}
-
-fn wall_time() -> WallTime {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    WallTime(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
 }
