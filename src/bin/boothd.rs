@@ -1,11 +1,11 @@
 //! `boothd`, `booth`, `geostore`: argument parsing and a call, no more.
 
 use booth::cli::{FAILURE, Program, run};
+use booth::daemon;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let no_daemon = |_: &_| FAILURE;
-    run::run(Program::Booth, no_daemon, |console, _| {
+    run::run(Program::Booth, daemon::run, |console, _| {
         console.error("boothctl is another executable, not this one under another name");
         FAILURE
     })
