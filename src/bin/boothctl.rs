@@ -1,3 +1,13 @@
 //! `boothctl`: argument parsing and a call, no more.
 
-fn main() {}
+use booth::cli::{Command, FAILURE, Program, run};
+use booth::{daemon, demo};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::run(Program::Boothctl, daemon::run, |console, command| match command {
+        Command::Check { config } => run::check(console, config),
+        Command::Demo => demo::run(console),
+        _ => FAILURE,
+    })
+}

@@ -1,0 +1,284 @@
+//! Arguments to an [`Invocation`], by the table.
+//!
+//! Names and lengths are checked here; the messages and the limits are the reference's.
+
+use super::table::{self, Operands, Opt, Verb, VerbSpec};
+use super::{Action, AttributeAction, Command, DaemonOptions, Invocation, Program, Request, StatusOptions};
+use crate::config::{self, Argument, ArgumentTooLong};
+use booth_core::settings::{MAX_NAME, MAX_VALUE};
+use lexopt::{Arg, Parser};
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Arguments that are not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError {
+    message: String,
+    hint: bool,
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if self.hint { f.write_str("\nPlease use '-h' for usage.") } else { Ok(()) }
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Everything that options may say.
+#[derive(Default)]
+struct Given {
+    config: Option<String>,
+    ticket: Option<String>,
+    site: Option<String>,
+    lock_file: Option<String>,
+    immediate: bool,
+    wait: bool,
+    commit: bool,
+    foreground: bool,
+    debug: u8,
+}
+
+/// What the arguments ask for. `own_name` is `argv[0]`, `fallback` the program that this executable
+/// is when its name says nothing, `arguments` what stands behind the name.
+pub fn parse<I>(own_name: Option<&OsStr>, fallback: Program, arguments: I) -> Result<Invocation, UsageError>
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let mut arguments = arguments.into_iter().peekable();
+    let base = own_name.and_then(|name| Path::new(name).file_name()).and_then(OsStr::to_str);
+    let mut program = base.and_then(Program::named).unwrap_or(fallback);
+    let named = |argument: &OsString| argument.to_str().and_then(Program::named);
+    if let Some(named) = arguments.peek().and_then(named)
+        && (named == Program::Geostore || named == program)
+    {
+        program = named;
+        arguments.next();
+    }
+    let mut first = arguments.next();
+    let client = program != Program::Geostore && first.as_deref() == Some(OsStr::new("client"));
+    if client {
+        first = arguments.next();
+    }
+    let Some(first) = first else {
+        let command = if client { Command::HelpWanted } else { Command::Help };
+        return Ok(Invocation { program, command });
+    };
+    let spec = first
+        .to_str()
+        .and_then(|name| table::verb(program, name))
+        .filter(|spec| !client || spec.client || spec.verb == Verb::Help)
+        .ok_or_else(|| unknown_verb(program, &first))?;
+    let command = parse_verb(program, spec, arguments)?;
+    Ok(Invocation { program, command })
+}
+
+/// The file that `-c` means.
+fn config_path(given: Option<&str>) -> Result<PathBuf, UsageError> {
+    config::find_file(given).map_err(too_long)
+}
+
+fn parse_verb(
+    program: Program,
+    spec: &VerbSpec,
+    arguments: impl Iterator<Item = OsString>,
+) -> Result<Command, UsageError> {
+    let mut given = Given::default();
+    let mut operands = Vec::new();
+    let mut parser = Parser::from_args(arguments);
+    while let Some(argument) = parser.next().map_err(|error| not_understood(program, &error))? {
+        let opt = match argument {
+            Arg::Value(operand) => {
+                operands.push(operand);
+                continue;
+            }
+            Arg::Short(letter) => table::OPTIONS.iter().find(|option| option.short == letter),
+            Arg::Long(name) => table::OPTIONS.iter().find(|option| option.long == name),
+        };
+        let Some(option) = opt else {
+            return Err(invalid_option(program, &argument));
+        };
+        if option.opt == Opt::Help {
+            return Ok(Command::Help);
+        }
+        let value = match option.value {
+            Some(_) => Some(parser.value().map_err(|_| missing_value(program, option.short))?),
+            None => None,
+        };
+        if !spec.takes(option.opt) {
+            return Err(misplaced(program, option.opt, spec));
+        }
+        given.take(option.opt, value)?;
+    }
+    let (least, most) = spec.operands.count();
+    let given_as_option = match spec.operands {
+        Operands::Ticket => given.ticket.is_some(),
+        Operands::Config => given.config.is_some(),
+        _ => false,
+    };
+    if let Some(surplus) = operands.get(most.saturating_sub(usize::from(given_as_option))) {
+        return Err(bare(format!("Superfluous argument: {}", surplus.to_string_lossy())));
+    }
+    if operands.len() < least {
+        return Err(bare("not enough arguments".into()));
+    }
+    command(program, spec.verb, given, operands)
+}
+
+/// Puts a verb and what was given with it together. The number of operands has been checked.
+fn command(program: Program, verb: Verb, given: Given, operands: Vec<OsString>) -> Result<Command, UsageError> {
+    let mut operands = operands.into_iter();
+    let action = match verb {
+        Verb::Help => return Ok(Command::Help),
+        Verb::Version => return Ok(Command::Version),
+        Verb::Demo => return Ok(Command::Demo),
+        Verb::Check => {
+            let operand = operands.next().map(|file| utf8(file, "config file")).transpose()?;
+            return Ok(Command::Check { config: config_path(operand.or(given.config).as_deref())? });
+        }
+        Verb::Status => return given.status(),
+        Verb::Daemon => return given.daemon(program),
+        Verb::List => Action::List,
+        Verb::Peers => Action::Peers,
+        Verb::Grant | Verb::Revoke => {
+            let operand = operands.next().map(|name| short(name, Argument::Ticket, "ticket name")).transpose()?;
+            let ticket = given.ticket.or(operand);
+            match verb {
+                Verb::Grant => {
+                    Action::Grant { ticket, immediate: given.immediate, wait: given.wait, commit: given.commit }
+                }
+                _ => Action::Revoke { ticket, wait: given.wait },
+            }
+        }
+        Verb::AttributeList => Action::Attribute { ticket: given.ticket, change: AttributeAction::List },
+        Verb::AttributeGet | Verb::AttributeSet | Verb::AttributeDelete => {
+            let mut next = |limit, what| text(operands.next().unwrap_or_default(), limit, what);
+            let name = next(MAX_NAME, "attribute name")?;
+            if name.is_empty() {
+                return Err(bare("an attribute's name must not be empty".into()));
+            }
+            let change = match verb {
+                Verb::AttributeGet => AttributeAction::Get { name },
+                Verb::AttributeDelete => AttributeAction::Delete { name },
+                _ => AttributeAction::Set { name, value: next(MAX_VALUE, "attribute value")? },
+            };
+            Action::Attribute { ticket: given.ticket, change }
+        }
+    };
+    Ok(Command::Client(Request { config: config_path(given.config.as_deref())?, site: given.site, action }))
+}
+
+impl Given {
+    fn take(&mut self, opt: Opt, value: Option<OsString>) -> Result<(), UsageError> {
+        let value = value.unwrap_or_default();
+        match opt {
+            Opt::Config => self.config = Some(utf8(value, "config file")?),
+            Opt::Ticket => self.ticket = Some(short(value, Argument::Ticket, "ticket name")?),
+            Opt::Site => self.site = Some(short(value, Argument::Site, "site name")?),
+            Opt::LockFile => self.lock_file = Some(short(value, Argument::LockFile, "lock file")?),
+            Opt::Immediate => self.immediate = true,
+            Opt::Wait => self.wait = true,
+            Opt::Commit => self.commit = true,
+            Opt::Foreground => self.foreground = true,
+            Opt::Debug => self.debug = self.debug.saturating_add(1),
+            Opt::Help => {}
+        }
+        Ok(())
+    }
+
+    fn status(self) -> Result<Command, UsageError> {
+        Ok(Command::Status(StatusOptions {
+            config: config_path(self.config.as_deref())?,
+            lock_file: self.lock_file.map(PathBuf::from),
+            debug: self.debug > 0,
+        }))
+    }
+
+    fn daemon(self, program: Program) -> Result<Command, UsageError> {
+        if self.site.is_some() && self.debug == 0 {
+            let message = format!("{}: ERROR: \"-s\" not allowed in daemon mode.", program.name());
+            return Err(bare(message));
+        }
+        Ok(Command::Daemon(DaemonOptions {
+            config: config_path(self.config.as_deref())?,
+            lock_file: self.lock_file.map(PathBuf::from),
+            foreground: self.foreground,
+            debug: self.debug,
+            own_address: self.site,
+        }))
+    }
+}
+
+fn utf8(value: OsString, what: &str) -> Result<String, UsageError> {
+    value
+        .into_string()
+        .map_err(|value| bare(format!("'{}' is no valid {what}: it is not UTF-8", value.to_string_lossy())))
+}
+
+fn short(value: OsString, argument: Argument, what: &str) -> Result<String, UsageError> {
+    let value = utf8(value, what)?;
+    argument.check(&value).map_err(too_long)?;
+    Ok(value)
+}
+
+/// An attribute's name or value that fits the wire. As in the reference, a text of just the length
+/// that the message names is too long as well: its limit counts the NUL.
+fn text(value: OsString, limit: usize, what: &str) -> Result<String, UsageError> {
+    let text = utf8(value, what)?;
+    if text.len() >= limit {
+        return Err(bare(format!("'{text}' exceeds maximum {what} length of {limit}")));
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(bare(format!("'{}' is no valid {what}: it has the character {c:?}", text.escape_debug()))),
+        None => Ok(text),
+    }
+}
+
+fn too_long(error: ArgumentTooLong) -> UsageError {
+    bare(error.to_string())
+}
+
+fn bare(message: String) -> UsageError {
+    UsageError { message, hint: false }
+}
+
+fn unknown_verb(program: Program, name: &OsStr) -> UsageError {
+    let kind = if program == Program::Geostore { "attribute" } else { "client" };
+    let message = format!("{kind} operation \"{}\" is unknown", name.to_string_lossy());
+    UsageError { message, hint: false }
+}
+
+fn invalid_option(program: Program, argument: &Arg<'_>) -> UsageError {
+    let spelled = match argument {
+        Arg::Short(letter) => letter.to_string(),
+        Arg::Long(name) => format!("-{name}"),
+        Arg::Value(value) => value.to_string_lossy().into_owned(),
+    };
+    UsageError { message: format!("{}: invalid option -- '{spelled}'", program.name()), hint: true }
+}
+
+fn missing_value(program: Program, short: char) -> UsageError {
+    UsageError { message: format!("{}: option requires an argument -- '{short}'", program.name()), hint: true }
+}
+
+fn not_understood(program: Program, error: &lexopt::Error) -> UsageError {
+    UsageError { message: format!("{}: {error}", program.name()), hint: true }
+}
+
+/// The option exists, but not for this verb.
+fn misplaced(program: Program, opt: Opt, spec: &VerbSpec) -> UsageError {
+    let name = program.name();
+    let short = opt.spec().short;
+    match opt {
+        _ if program == Program::Geostore => invalid_option(program, &Arg::Short(short)),
+        Opt::Immediate => bare(format!("{name}: ERROR: use \"-F\" only for client grant")),
+        Opt::Wait => bare(format!("{name}: ERROR: use \"-w\" only for grant and revoke")),
+        Opt::Commit => bare(format!("{name}: ERROR: use \"-C\" only for grant")),
+        _ => {
+            let message = format!("{name}: \"-{short}\" is not for \"{}\"", spec.names[0]);
+            UsageError { message, hint: true }
+        }
+    }
+}
