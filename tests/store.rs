@@ -160,7 +160,7 @@ fn failures_are_told_with_the_last_words() {
     for (line, said) in [
         ("echo 'CIB is away' >&2; exit 102", "store: ticket t: reading: exit status 102: CIB is away"),
         ("kill -SEGV $$", "store: ticket t: reading: killed by signal 11"),
-        ("echo '<<<'; exit 0", "store: ticket t: reading: the answer is not XML"),
+        ("echo '<<<'; exit 0", "store: ticket t: reading: the answer is not one XML element"),
         ("head -c 1000000 /dev/zero; exit 0", "store: ticket t: reading: the answer is longer than 65536 bytes"),
     ] {
         let mut world = Loop::pacemaker("fails", &["t"], LONG);

@@ -12,6 +12,7 @@
 //! Steps 1 to 4 run while the process has one thread. Errors are worded for people and name the value,
 //! what was expected and what to do.
 
+mod account;
 pub mod descriptors;
 pub mod detach;
 pub mod interfaces;

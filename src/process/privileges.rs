@@ -5,11 +5,11 @@
 //! [`Account::take`] may not fail: what cannot be given up must not go near a packet.
 
 use super::StartError;
+use super::account::{self, Numbers};
 use nix::errno::Errno;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use nix::unistd::{Gid, Group, Uid, User};
-use std::ffi::CString;
+use nix::unistd::{Gid, Uid};
 
 /// What the reference daemon asks for: all but never killed for want of memory.
 const OOM_SCORE: &str = "-999";
@@ -22,6 +22,7 @@ pub struct Account {
     pub uid: Uid,
     /// The group's number.
     pub gid: Gid,
+    groups: Vec<Gid>,
 }
 
 /// Whether this process is root and has something to give up.
@@ -31,24 +32,13 @@ pub fn is_root() -> bool {
 
 impl Account {
     /// Looks names up (`site-user`, `site-group`); numbers are taken as they are. The name service may
-    /// block: ask it before the event loop runs.
+    /// block: ask it before the event loop runs, and while the process has one thread.
     ///
     /// # Errors
     /// Where there is no such user or group.
     pub fn resolve(user: &str, group: &str) -> Result<Account, StartError> {
-        let uid = match user.parse::<u32>() {
-            Ok(number) => Some(Uid::from_raw(number)),
-            Err(_) => User::from_name(user).map_err(|error| unknown("user", user, error))?.map(|user| user.uid),
-        };
-        let gid = match group.parse::<u32>() {
-            Ok(number) => Some(Gid::from_raw(number)),
-            Err(_) => Group::from_name(group).map_err(|error| unknown("group", group, error))?.map(|group| group.gid),
-        };
-        Ok(Account {
-            user: user.to_owned(),
-            uid: uid.ok_or_else(|| unknown("user", user, Errno::ENOENT))?,
-            gid: gid.ok_or_else(|| unknown("group", group, Errno::ENOENT))?,
-        })
+        let Numbers { uid, gid, groups } = account::look_up(user, group)?;
+        Ok(Account { user: user.to_owned(), uid, gid, groups })
     }
 
     /// Becomes this account, with the groups that it has, for good; sees that root does not come back.
@@ -60,12 +50,11 @@ impl Account {
         if !is_root() {
             return Ok(());
         }
-        let Account { user, uid, gid } = self;
+        let Account { user, uid, gid, groups } = self;
         let failed = |what: &'static str| {
             move |error: Errno| StartError(format!("cannot become user {user} ({uid}), group {gid}: {what}: {error}"))
         };
-        let name = CString::new(user.as_str()).map_err(|_| failed("initgroups")(Errno::EINVAL))?;
-        nix::unistd::initgroups(&name, *gid).map_err(failed("initgroups"))?;
+        nix::unistd::setgroups(groups).map_err(failed("setgroups"))?;
         nix::unistd::setresgid(*gid, *gid, *gid).map_err(failed("setresgid"))?;
         nix::unistd::setresuid(*uid, *uid, *uid).map_err(failed("setresuid"))?;
         if uid.is_root() {
@@ -151,31 +140,11 @@ pub fn allow_core_dumps() -> Result<(), StartError> {
     nix::sys::prctl::set_dumpable(true).map_err(failed)
 }
 
-fn unknown(kind: &str, name: &str, error: Errno) -> StartError {
-    let why = match error {
-        Errno::ENOENT => "there is none".to_owned(),
-        error => error.to_string(),
-    };
-    StartError(format!(
-        "{kind} \"{name}\": {why}; create it, or name another in the configuration (site-{kind}, arbitrator-{kind})"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn names_and_numbers_are_accounts_and_unknown_names_are_told() {
-        let root = Account { user: "root".to_owned(), uid: Uid::from_raw(0), gid: Gid::from_raw(0) };
-        assert_eq!(Account::resolve("root", "root"), Ok(root));
-        assert_eq!(Account::resolve("0", "17").map(|account| account.gid), Ok(Gid::from_raw(17)));
-        let error = Account::resolve("no-such-user", "root").unwrap_err().to_string();
-        assert!(error.starts_with("user \"no-such-user\": there is none; create it"), "{error}");
-        assert!(Account::resolve("root", "no-such-group").is_err());
-    }
 
     #[test]
     fn locked_pages_cost_no_more_than_is_touched() {

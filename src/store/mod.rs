@@ -15,6 +15,7 @@
 //!   After the next revoke the ticket is therefore read back, and only when it is seen not to be
 //!   granted has the revoke succeeded (S8).
 
+mod element;
 mod file;
 mod pacemaker;
 

@@ -6,6 +6,7 @@
 //! written as one: `granted` set as an attribute would be a grant that no election has allowed (S0).
 //! `crm_ticket(8)`.
 
+use super::element::Element;
 use super::{Action, Load, Ticket};
 use crate::child::{Ending, Exited};
 use booth_core::sink::StoreTicket;
@@ -78,19 +79,22 @@ pub(super) fn parse_load(ticket: &str, exited: &Exited) -> Result<Load, String> 
     let text = str::from_utf8(&exited.stdout).map_err(|_| "the answer is not UTF-8".to_owned())?;
     // Headings come first.
     let xml = text.find('<').and_then(|at| text.get(at..)).ok_or("the answer has no XML")?;
-    let document = roxmltree::Document::parse(xml).map_err(|error| format!("the answer is not XML: {error}"))?;
-    let state = document
-        .descendants()
-        .find(|node| node.has_tag_name("ticket_state") && node.attribute("id") == Some(ticket))
-        .ok_or("the answer has no ticket_state of this ticket")?;
-    let attributes = state.attributes().filter(|attribute| !RESERVED.contains(&attribute.name()));
+    let state = Element::parse(xml).map_err(|error| format!("the answer is not one XML element: {error}"))?;
+    if state.name != "ticket_state" || state.attribute("id") != Some(ticket) {
+        return Err("the answer is no ticket_state of this ticket".to_owned());
+    }
     Ok(Some(Ticket {
         granted: state.attribute("granted").is_some_and(is_true),
         // A value that booth never writes is like one that is absent: the lease is not known.
         owner: state.attribute("owner").and_then(|value| value.parse().ok()),
         expires: state.attribute("expires").and_then(|value| value.parse().ok()).map(from_seconds),
         term: state.attribute("term").and_then(|value| value.parse().ok()),
-        attributes: attributes.map(|a| (a.name().to_owned(), a.value().to_owned())).collect(),
+        attributes: state
+            .attributes
+            .into_iter()
+            .filter(|(name, _)| !RESERVED.contains(name))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
     }))
 }
 
