@@ -97,6 +97,10 @@ impl Ticket {
                     self.term_leader = self.holders.iter().next();
                 }
                 self.acknowledge_manual(turn, message);
+                if self.holders.contains(turn.me()) {
+                    // The reference then takes the ticket to be free everywhere: it is told again.
+                    self.start_round(turn, RoundKind::Heartbeat, Reason::None, 0);
+                }
                 Ok(())
             }
             Command::Ack => self.on_ack(turn, message),

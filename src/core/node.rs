@@ -12,7 +12,7 @@ use crate::options::Word;
 use crate::peer::Peer;
 use crate::settings::{Settings, TicketIndex, TicketSettings};
 use crate::sink::Sink;
-use crate::stamp::{Lateness, StampClock};
+use crate::stamp::{Lateness, Precision, StampClock, Terms};
 use crate::ticket::{Purpose, Ticket};
 use crate::time::{Instant, Millis, Now, WallTime};
 use crate::turn::{FromPeer, Sequence, Turn};
@@ -177,7 +177,8 @@ impl<'s> Node<'s> {
         if self.settings.key.is_none() && !self.settings.any_source && source != Some(from) {
             return Err(DropReason::WrongAddress);
         }
-        let lateness = lateness(header.command).ok_or(DropReason::UnknownCommand)?;
+        let late = lateness(header.command).ok_or(DropReason::UnknownCommand)?;
+        let word = Word::parse(header.options);
         let Body::Ticket(body) = body else { return Err(DropReason::BadLength) };
         let index = self.ticket_named(body.name).ok_or(DropReason::UnknownTicket)?;
         let leader = match body.leader {
@@ -193,10 +194,11 @@ impl<'s> Node<'s> {
         }
         let peer = &mut self.peers[from.at()];
         if self.settings.key.is_some() {
-            peer.window.admit(header.stamp, tag(bytes), lateness, now, self.settings.max_time_skew, self.reanchor)?;
+            let precision = if word.is_some() { Precision::Exact } else { Precision::Second };
+            let terms = Terms { late, precision, skew: self.settings.max_time_skew, reanchor: self.reanchor };
+            peer.window.admit(header.stamp, tag(bytes), now, terms)?;
         }
         peer.last_received = Some(now.wall);
-        let word = Word::parse(header.options);
         Ok((index, FromPeer { from, header, leader, term: body.term, validity, word }))
     }
 

@@ -6,7 +6,7 @@ use crate::node::{Node, member_of, tag};
 use crate::notice::Notice;
 use crate::settings::{Name, TicketIndex, Value};
 use crate::sink::{Reply, Sink, StoreAction, StoreRequest};
-use crate::stamp::Lateness;
+use crate::stamp::{Lateness, Precision, Terms};
 use crate::store::Job;
 use crate::ticket::AttributeJob;
 use crate::time::{Millis, Now};
@@ -45,7 +45,8 @@ impl Node<'_> {
         }
         let member = member_of(&self.settings, header.sender).ok_or(DropReason::UnknownSender)?;
         let window = &mut self.peers[member.at()].client_window;
-        window.admit(header.stamp, tag(bytes), Lateness::Harmless, now, skew, Millis(0))
+        let terms = Terms { late: Lateness::Harmless, precision: Precision::Second, skew, reanchor: Millis(0) };
+        window.admit(header.stamp, tag(bytes), now, terms)
     }
 
     fn serve<S: Sink>(&mut self, now: Now, client: ClientId, message: &Message<'_>, sink: &mut S) {

@@ -3,6 +3,11 @@
 //!
 //! A window remembers the newest stamp of a sender and the older ones that were let through. Its
 //! invariant: whatever lies at or below the floor, or is remembered, has been seen.
+//!
+//! The reference stamps a message with the second of the wall clock and the microsecond of the
+//! *monotonic* clock: its stamps are off by less than a second, and go back by most of one once in
+//! each second ([`Precision::Second`]). Among those only the second tells new from old; within the
+//! newest second a message is refused when it is remembered.
 
 use crate::time::{Instant, Millis, Now, WallTime};
 use crate::wire::DropReason;
@@ -13,6 +18,9 @@ const REMEMBERED: usize = 32;
 /// How fast the estimate of a peer's clock is let go, as one part in this many.
 const DRIFT_PARTS: u64 = 250;
 
+/// How far the microseconds of a stamp of the reference may be off, and a reading of our clock.
+const IMPRECISION_US: i128 = 1_001_000;
+
 /// How much a message that comes late can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lateness {
@@ -20,6 +28,28 @@ pub enum Lateness {
     Harmless,
     /// It must be newer than all before it.
     MustBeNewest,
+}
+
+/// How far a stamp can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Our own daemons: each stamp is later than the one before.
+    Exact,
+    /// The reference: the second is right, the microseconds are another clock's.
+    Second,
+}
+
+/// What a window is asked with.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What the message can do when it is late.
+    pub late: Lateness,
+    /// How far its stamp can be trusted.
+    pub precision: Precision,
+    /// `maxtimeskew`.
+    pub skew: Millis,
+    /// For how long the sender must have been silent before a wrong clock of its is forgiven.
+    pub reanchor: Millis,
 }
 
 /// Which stamps of one sender have been seen.
@@ -41,22 +71,15 @@ struct Offset {
 
 impl Window {
     /// Tests a stamp and remembers it. `tag` tells messages of one microsecond apart (a part of the
-    /// MAC). A sender whose newest stamp lies more than `skew` ahead of our clock had a wrong clock:
-    /// once nothing newer has come for `reanchor`, a stamp within `skew` of our clock is taken for
+    /// MAC). A sender whose newest stamp lies more than the skew ahead of our clock had a wrong clock:
+    /// once nothing newer has come for `reanchor`, a stamp within the skew of our clock is taken for
     /// the newest. Nothing else goes back, for a clock set back looks like a replay.
     ///
     /// # Errors
-    /// [`DropReason::StaleStamp`] where it is older than `skew` allows, [`DropReason::Replayed`]
+    /// [`DropReason::StaleStamp`] where it is older than the skew allows, [`DropReason::Replayed`]
     /// where it was seen, or is late and must not be.
-    pub fn admit(
-        &mut self,
-        stamp: WallTime,
-        tag: u32,
-        late: Lateness,
-        now: Now,
-        skew: Millis,
-        reanchor: Millis,
-    ) -> Result<(), DropReason> {
+    pub fn admit(&mut self, stamp: WallTime, tag: u32, now: Now, terms: Terms) -> Result<(), DropReason> {
+        let Terms { late, precision, skew, reanchor } = terms;
         let within = stamp.after(skew) >= now.wall;
         let Some(newest) = self.newest else {
             if !within {
@@ -72,8 +95,9 @@ impl Window {
         if !within {
             return Err(DropReason::StaleStamp);
         }
-        let known = stamp <= self.floor || self.seen.contains(&(stamp, tag));
-        if known {
+        let same_second = precision == Precision::Second && stamp.seconds() == newest.seconds();
+        let forgotten = stamp <= self.floor && !same_second;
+        if forgotten || self.seen.contains(&(stamp, tag)) {
             return Err(DropReason::Replayed);
         }
         if newest > now.wall.after(skew) && now.boot.since(self.newest_at) >= reanchor {
@@ -81,18 +105,20 @@ impl Window {
             self.advance(stamp, tag, now);
             return Ok(());
         }
-        if late == Lateness::MustBeNewest {
+        if late == Lateness::MustBeNewest && !same_second {
             return Err(DropReason::Replayed);
         }
         self.remember(stamp, tag);
         Ok(())
     }
 
-    /// Whether an answer with this stamp was made at or after `instant` of our boot clock, as far as
-    /// the fastest message so far can tell (S5). Late answers to an earlier request fail.
+    /// Whether an answer of the reference was made at or after `instant` of our boot clock, as far as
+    /// the fastest message so far can tell (S5). Late answers to an earlier request fail, but for
+    /// those made in the last second before it: the stamps are no better than that, and the margin
+    /// before the lease's end (see [`crate::lease::margins`]) makes up for it.
     pub fn made_since(&self, stamp: WallTime, instant: Instant) -> bool {
         match self.offset {
-            Some(offset) => i128::from(stamp.0) + offset.smallest + 1000 >= i128::from(instant.0) * 1000,
+            Some(offset) => i128::from(stamp.0) + offset.smallest + IMPRECISION_US >= i128::from(instant.0) * 1000,
             None => true,
         }
     }
@@ -159,8 +185,28 @@ mod tests {
         Now { boot: Instant(ms), wall: WallTime(1_000_000_000_000 + ms * 1000) }
     }
 
+    fn terms(late: Lateness, precision: Precision) -> Terms {
+        Terms { late, precision, skew: SKEW, reanchor: RENEWAL }
+    }
+
     fn admit(window: &mut Window, stamp_ms: u64, late: Lateness, now_ms: u64) -> Result<(), DropReason> {
-        window.admit(at(stamp_ms).wall, stamp_ms as u32, late, at(now_ms), SKEW, RENEWAL)
+        window.admit(at(stamp_ms).wall, stamp_ms as u32, at(now_ms), terms(late, Precision::Exact))
+    }
+
+    /// The reference's stamps were seen to go back once a second: good votes were taken for replays.
+    #[test]
+    fn stamps_of_the_reference_are_told_apart_by_their_second() {
+        let mut window = Window::default();
+        let mut admit = |stamp_ms: u64, now_ms: u64| {
+            let terms = terms(Lateness::MustBeNewest, Precision::Second);
+            window.admit(at(stamp_ms).wall, stamp_ms as u32, at(now_ms), terms)
+        };
+        assert_eq!(admit(5_935, 5_451), Ok(()));
+        assert_eq!(admit(5_046, 5_562), Ok(()), "0.89 s back, in the same second");
+        assert_eq!(admit(5_046, 5_563), Err(DropReason::Replayed));
+        assert_eq!(admit(5_935, 5_563), Err(DropReason::Replayed));
+        assert_eq!(admit(6_400, 6_000), Ok(()));
+        assert_eq!(admit(5_100, 6_001), Err(DropReason::Replayed), "an older second");
     }
 
     #[test]
@@ -219,13 +265,14 @@ mod tests {
         // The peer's wall clock is 7 s ahead; its messages need 2 ms.
         let stamp = |boot_ms: u64| at(boot_ms + 7_000).wall;
         let take = |window: &mut Window, made: u64, arrived: u64| {
-            window.admit(stamp(made), 0, Lateness::Harmless, at(arrived), SKEW, RENEWAL)
+            window.admit(stamp(made), 0, at(arrived), terms(Lateness::Harmless, Precision::Second))
         };
         assert_eq!(take(&mut window, 1_000, 1_002), Ok(()));
         // An answer made at 4,000 that arrives at 9,000, after a request sent at 8,000.
         assert_eq!(take(&mut window, 4_000, 9_000), Ok(()));
         assert!(!window.made_since(stamp(4_000), Instant(8_000)));
         assert!(window.made_since(stamp(8_001), Instant(8_000)));
+        assert!(window.made_since(stamp(7_100), Instant(8_000)), "no better than a second");
     }
 
     #[test]

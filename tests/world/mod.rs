@@ -637,7 +637,7 @@ impl World {
     fn transmit(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
         self.check_promise(from, to, &bytes);
         let bytes =
-            if self.hosts[from].wordless || self.hosts[to].wordless { self.without_word(&bytes) } else { bytes };
+            if self.hosts[from].wordless || self.hosts[to].wordless { self.as_reference(from, &bytes) } else { bytes };
         if self.capture {
             self.captured.push((from, to, bytes.clone()));
         }
@@ -652,11 +652,17 @@ impl World {
         }
     }
 
-    /// The same message with an `options` word of 0.
-    pub fn without_word(&self, bytes: &[u8]) -> Vec<u8> {
+    /// The same message as the reference would have sent it: with an `options` word of 0, and with the
+    /// microseconds of another clock in its stamp.
+    pub fn as_reference(&self, from: usize, bytes: &[u8]) -> Vec<u8> {
         let key = self.key();
         let mut message = wire::decode(bytes, key.as_ref()).unwrap();
         message.header.options = 0;
+        if self.plan.key {
+            let microseconds =
+                (self.hosts[from].offset_ms + self.now_ms) * 1000 % 1_000_000 + message.header.stamp.0 % 1000;
+            message.header.stamp = WallTime(message.header.stamp.seconds() * 1_000_000 + microseconds % 1_000_000);
+        }
         let mut out = [0; MAX_MESSAGE];
         let length = wire::encode(&message, key.as_ref(), &mut out);
         out[..length].to_vec()
