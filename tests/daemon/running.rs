@@ -73,12 +73,18 @@ fn a_member_that_holds_nothing_is_never_woken() {
 #[test]
 fn a_restart_within_the_lease_finds_the_ticket_again() {
     let place = Place::new("restart");
-    place.configure_alone("ticket = T\nexpire = 60\ntimeout = 2\nretries = 3\n");
+    place.configure_alone("ticket = T\nexpire = 6\ntimeout = 500ms\nretries = 3\n");
     let mut daemon = place.start();
     grant(&daemon);
+    // Its journal is new: for one lease it does not trust it (S7), and after a restart neither.
+    wait_for("the member trusts its memory", || !daemon.control("status\n").contains("no memory"));
+    wait_for("the ticket is held", || daemon.control("status\n").contains("role: leader"));
     daemon.signal(Signal::SIGTERM);
     daemon.wait_for_exit();
     drop(daemon);
     let again = place.start();
+    let log = || again.log();
     wait_for("the ticket is held again", || again.control("status\n").contains("role: leader"));
+    assert!(log().contains("the store says that it is granted here"), "{}", log());
+    assert!(log().contains("held here before the restart"), "{}", log());
 }
