@@ -86,11 +86,17 @@ impl Log {
     /// Writes a line that somebody outside can provoke, or counts it where its kind comes too often.
     /// `reason` names the kind in a few words and stands in the summary.
     pub fn provoked(&mut self, now: Now, level: Level, reason: &'static str, text: Arguments<'_>) {
+        self.provoked_burst(now, level, reason, limit::BURST, text);
+    }
+
+    /// As [`Log::provoked`], for a kind of which more than [`limit::BURST`] lines at once are nothing
+    /// unusual: one for each ticket, say.
+    pub fn provoked_burst(&mut self, now: Now, level: Level, reason: &'static str, burst: u16, text: Arguments<'_>) {
         if !self.writes(level) {
             return;
         }
         self.summarize(now);
-        if self.limiter.admit(now.boot, level, reason) {
+        if self.limiter.admit_burst(now.boot, level, reason, burst) {
             self.put(now, level, text);
         }
     }

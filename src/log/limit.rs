@@ -10,7 +10,7 @@ use booth_core::time::{Instant, Millis};
 use heapless::Vec;
 
 /// How many lines of one reason are written before they are only counted.
-pub const BURST: u8 = 5;
+pub const BURST: u16 = 5;
 /// How long lines of one reason are counted before the count is written.
 pub const PERIOD: Millis = Millis(60_000);
 /// The most reasons that are told apart; what comes beyond shares the last place.
@@ -22,7 +22,7 @@ struct Account {
     reason: &'static str,
     level: Level,
     since: Instant,
-    written: u8,
+    written: u16,
     suppressed: u64,
 }
 
@@ -56,12 +56,18 @@ impl Limiter {
     ///
     /// Write the summaries that are [`due`](Limiter::due) first: asking closes no period.
     pub fn admit(&mut self, now: Instant, level: Level, reason: &'static str) -> bool {
+        self.admit_burst(now, level, reason, BURST)
+    }
+
+    /// As [`admit`](Limiter::admit), with another burst than [`BURST`]; the same for all lines of a
+    /// kind.
+    pub fn admit_burst(&mut self, now: Instant, level: Level, reason: &'static str, burst: u16) -> bool {
         let account = self.account(now, level, reason);
         if account.suppressed == 0 && now.since(account.since) >= PERIOD {
             account.since = now;
             account.written = 0;
         }
-        if account.written < BURST {
+        if account.written < burst {
             account.written += 1;
             return true;
         }
@@ -104,7 +110,8 @@ impl Account {
         let over = now.since(self.since);
         self.since = now;
         self.suppressed = 0;
-        self.written = BURST;
+        // Whatever its burst was.
+        self.written = u16::MAX;
         Summary { reason, level, suppressed, over }
     }
 }
@@ -142,6 +149,19 @@ mod tests {
         assert!(limiter.due(Instant(120_000)).is_some());
         assert_eq!(admitted(&mut limiter, 180_000, 10), 5);
     }
+
+    #[test]
+    fn a_greater_burst_is_a_burst_too() {
+        let mut limiter = Limiter::new();
+        let admitted = |limiter: &mut Limiter, at| {
+            (0..100).filter(|_| limiter.admit_burst(Instant(at), Level::Info, "granted", 30)).count()
+        };
+        assert_eq!(admitted(&mut limiter, 0), 30);
+        assert_eq!(limiter.due(PERIOD_LATER).map(|summary| summary.suppressed), Some(70));
+        assert_eq!(admitted(&mut limiter, 61_000), 0, "no new burst while the flood goes on");
+    }
+
+    const PERIOD_LATER: Instant = Instant(60_000);
 
     #[test]
     fn reasons_do_not_hide_each_other() {

@@ -5,7 +5,7 @@
 //! 3. [`privileges::Account::resolve`]: names become numbers while the name service can be asked.
 //! 4. [`detach`]: without `-S`, a child goes on and the parent waits for its word.
 //! 5. [`lockfile`]: one daemon a configuration.
-//! 6. [`privileges`]: memory, scheduling and the OOM killer; then root is given up.
+//! 6. [`memory`], [`privileges`]: memory, scheduling and the OOM killer; then root is given up.
 //! 7. [`title`]: what `ps` shows.
 //! 8. [`notify`]: the service manager learns that the sockets are bound.
 //!
@@ -17,6 +17,7 @@ pub mod descriptors;
 pub mod detach;
 pub mod interfaces;
 pub mod lockfile;
+pub mod memory;
 pub mod notify;
 pub mod privileges;
 pub mod title;

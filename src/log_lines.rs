@@ -1,0 +1,249 @@
+//! Notices in words: what stands in the log, how loud, and which lines share a limit.
+//!
+//! A peer or a client can provoke nearly every line by sending something, so nearly every line has a
+//! [`Line::limit`]: lines with the same one are counted together, and only so many of them written
+//! (see [`crate::ratelimit`]).
+
+use crate::clock::local_time;
+use crate::config::{Member, Ticket};
+use crate::counters::words;
+use crate::log::Level;
+use booth_core::member::MemberIndex;
+use booth_core::notice::{Event, Notice};
+use booth_core::settings::TicketIndex;
+use booth_core::time::{Instant, Now};
+use booth_core::wire::{DropReason, Outcome, Reason};
+use std::fmt::{self, Write};
+
+/// How a line is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// How loud.
+    pub level: Level,
+    /// Which limit it counts against: a few words for the summary of those left out.
+    pub limit: &'static str,
+}
+
+/// What a line needs to name things.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// In the order of the configuration.
+    pub members: &'a [Member],
+    /// In the order of the configuration.
+    pub tickets: &'a [Ticket],
+    /// When it happened.
+    pub now: Now,
+}
+
+/// Writes a notice into `out`; `None`: it is only counted.
+pub fn describe(out: &mut String, names: &Names<'_>, notice: &Notice) -> Option<Line> {
+    match *notice {
+        Notice::DatagramDropped { member, reason } => {
+            let from = MemberName(names, member);
+            // A `String` takes everything.
+            let _ = write!(out, "datagram from {from} dropped: {}", words(reason));
+            // A late answer is the ordinary case of these: the majority had come before it.
+            let level = if reason == DropReason::Unexpected { Level::Debug } else { Level::Warning };
+            Some(Line { level, limit: words(reason) })
+        }
+        Notice::RequestRefused { reason } => {
+            let _ = write!(out, "client's request refused: {}", words(reason));
+            Some(Line { level: Level::Warning, limit: "client's request refused" })
+        }
+        Notice::Ticket { ticket, event } => {
+            let (level, limit) = loudness(&event)?;
+            let _ = write!(out, "{}: {}", TicketName(names, ticket), Words(names, &event));
+            Some(Line { level, limit })
+        }
+    }
+}
+
+/// Level and limit of an event; `None`: it is only counted.
+fn loudness(event: &Event) -> Option<(Level, &'static str)> {
+    use Level::{Debug, Error, Info, Warning};
+    Some(match event {
+        Event::Renewed { .. } => return None,
+        Event::Loaded { .. } => (Info, "ticket loaded"),
+        Event::WithoutMemory { .. } => (Warning, "no memory"),
+        Event::ElectionStarted { .. } => (Info, "election started"),
+        Event::Voted { .. } => (Debug, "voted"),
+        Event::Refused { .. } => (Info, "refused a peer"),
+        Event::RefusedBy { .. } => (Info, "refused by a peer"),
+        Event::Won { .. } => (Info, "election won"),
+        Event::ElectionFailed { .. } => (Warning, "election failed"),
+        Event::Following { .. } => (Info, "following"),
+        Event::CommitPending { .. } => (Info, "commit pending"),
+        Event::Granted => (Info, "granted"),
+        Event::Revoked => (Info, "revoked"),
+        Event::LeaseEnding { .. } => (Warning, "lease ending"),
+        Event::LeaderLost { .. } => (Warning, "leader lost"),
+        Event::SteppedDown { .. } => (Info, "leader stepped down"),
+        Event::RevokedByLeader { .. } => (Info, "revoked by its leader"),
+        Event::NoAnswer { .. } => (Warning, "no answer"),
+        Event::StoreFailed { .. } => (Error, "store failed"),
+        Event::RevokeOverdue { .. } => (Error, "revoke overdue"),
+        Event::GrantTooLate => (Error, "grant too late"),
+        Event::StaleGrant => (Warning, "stale grant"),
+        Event::HandlerFailed => (Warning, "handler failed"),
+        Event::PrerequisiteFailed => (Warning, "attr-prereq failed"),
+        Event::JournalFailed => (Error, "journal failed"),
+        Event::SeveralHolders => (Warning, "several holders"),
+        Event::GrantRequested => (Info, "grant requested"),
+        Event::RevokeRequested => (Info, "revoke requested"),
+    })
+}
+
+struct MemberName<'a>(&'a Names<'a>, Option<MemberIndex>);
+
+impl fmt::Display for MemberName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1.and_then(|member| self.0.members.get(member.at())) {
+            Some(member) => member.address.fmt(f),
+            None => f.write_str("no member"),
+        }
+    }
+}
+
+struct TicketName<'a>(&'a Names<'a>, TicketIndex);
+
+impl fmt::Display for TicketName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.tickets.get(self.1.at()).map_or("?", |ticket| &ticket.settings.name))
+    }
+}
+
+/// An event in words.
+struct Words<'a>(&'a Names<'a>, &'a Event);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |member: MemberIndex| MemberName(self.0, Some(member));
+        let at = |instant: Instant| local_time(self.0.now.wall_at(instant));
+        match *self.1 {
+            Event::Loaded { granted: true } => f.write_str("loaded; the store says that it is granted here"),
+            Event::Loaded { granted: false } => f.write_str("loaded; the store says that it is not granted here"),
+            Event::WithoutMemory { until } => {
+                write!(f, "no memory of votes and promises: votes only for an administrator until {}", at(until))
+            }
+            Event::ElectionStarted { term, reason } => {
+                write!(f, "election started for term {term}{}", reason_words(reason))
+            }
+            Event::Voted { candidate, term } => write!(f, "voted for {} in term {term}", name(candidate)),
+            Event::Refused { member, outcome } => write!(f, "refused {}: {}", name(member), outcome_words(outcome)),
+            Event::RefusedBy { member, outcome } => {
+                write!(f, "refused by {}: {}", name(member), outcome_words(outcome))
+            }
+            Event::Won { term } => write!(f, "election won for term {term}"),
+            Event::ElectionFailed { retry: Some(retry) } => {
+                write!(f, "no majority has voted; tried again at {}", at(retry))
+            }
+            Event::ElectionFailed { retry: None } => f.write_str("no majority has voted; given up"),
+            Event::Following { leader, term } => write!(f, "{} leads in term {term}", name(leader)),
+            Event::Renewed { until } => write!(f, "lease renewed until {}", at(until)),
+            Event::CommitPending { until } => write!(f, "elected; the grant is written at {}", at(until)),
+            Event::Granted => f.write_str("granted here"),
+            Event::Revoked => f.write_str("revoked here"),
+            Event::LeaseEnding { at: end } => {
+                write!(f, "no majority answers: given up before the lease ends at {}", at(end))
+            }
+            Event::LeaderLost { leader } => write!(f, "the lease of {} has run out", name(leader)),
+            Event::SteppedDown { leader } => write!(f, "{} has given it up", name(leader)),
+            Event::RevokedByLeader { leader } => write!(f, "revoked at {}", name(leader)),
+            Event::NoAnswer { member } => write!(f, "{} does not answer renewals", name(member)),
+            Event::StoreFailed { revoke, attempts } => {
+                let what = if revoke { "the revoke could not be written" } else { "the store could not be used" };
+                write!(f, "{what} ({attempts} times in a row); it is tried again")
+            }
+            Event::RevokeOverdue { by } => {
+                write!(
+                    f,
+                    "THE LEASE HAS ENDED BUT THE STORE STILL SAYS GRANTED, for {} ms now; revoke it by hand",
+                    by.0
+                )
+            }
+            Event::GrantTooLate => {
+                f.write_str("the store wrote the grant after the lease's end; it is revoked at once")
+            }
+            Event::StaleGrant => f.write_str("found granted in the store without a lease; it is revoked there"),
+            Event::HandlerFailed => f.write_str("the before-acquire-handler has failed"),
+            Event::PrerequisiteFailed => f.write_str("an attr-prereq does not hold"),
+            Event::JournalFailed => {
+                f.write_str("the journal could not be written: no vote and no promise leaves until it can")
+            }
+            Event::SeveralHolders => f.write_str("granted at several sites; revoke it at the faulty ones"),
+            Event::GrantRequested => f.write_str("an administrator asks for the ticket here"),
+            Event::RevokeRequested => f.write_str("an administrator revokes the ticket"),
+        }
+    }
+}
+
+fn reason_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::None | Reason::Other(_) => "",
+        Reason::Again => ": the last one had no winner",
+        Reason::TicketLost => ": the leader's lease has run out",
+        Reason::Reacquire => ": held here before the restart",
+        Reason::Administrator => ": an administrator asks",
+        Reason::LocalFailure => ": a local failure",
+        Reason::StepDown => ": the leader has stepped down",
+        Reason::Split => ": the votes were split",
+    }
+}
+
+fn outcome_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::TermOutdated => "the term is outdated",
+        Outcome::TermStillValid => "the lease still runs",
+        Outcome::YouAreOutdated => "the ticket has been revoked since",
+        Outcome::Busy => "busy",
+        Outcome::AuthenticationFailed => "not authenticated",
+        _ => "no reason that is known",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::parse;
+    use std::path::Path;
+
+    fn said(notice: Notice) -> (String, Option<Line>) {
+        let text = b"site = 10.77.0.1\nsite = 10.77.0.2\narbitrator = 10.77.0.3\nticket = T\n";
+        let (configuration, _) = parse(text, Path::new("test"), &mut |host: &str| Err(host.to_owned()));
+        let configuration = configuration.unwrap();
+        let (members, tickets) = (&configuration.members[..], &configuration.tickets[..]);
+        let mut out = String::new();
+        let line = describe(&mut out, &Names { members, tickets, now: Now::default() }, &notice);
+        (out, line)
+    }
+
+    #[test]
+    fn a_dropped_datagram_names_the_member_and_the_reason_and_shares_the_reasons_limit() {
+        let (text, line) = said(Notice::DatagramDropped { member: Some(MemberIndex(1)), reason: DropReason::BadMac });
+        assert_eq!(text, "datagram from 10.77.0.2 dropped: wrong MAC");
+        assert_eq!(line, Some(Line { level: Level::Warning, limit: "wrong MAC" }));
+        let (text, _) = said(Notice::DatagramDropped { member: None, reason: DropReason::BadSize });
+        assert_eq!(text, "datagram from no member dropped: too short or too long");
+    }
+
+    #[test]
+    fn a_renewal_is_counted_and_not_logged() {
+        let (text, line) = said(Notice::Ticket { ticket: TicketIndex(0), event: Event::Renewed { until: Instant(1) } });
+        assert_eq!((text.as_str(), line), ("", None));
+    }
+
+    #[test]
+    fn an_event_names_its_ticket() {
+        let event = Event::Voted { candidate: MemberIndex(0), term: 7 };
+        let (text, _) = said(Notice::Ticket { ticket: TicketIndex(0), event });
+        assert_eq!(text, "T: voted for 10.77.0.1 in term 7");
+    }
+
+    #[test]
+    fn indices_from_nowhere_do_not_panic() {
+        let event = Event::Voted { candidate: MemberIndex(15), term: 7 };
+        let (text, _) = said(Notice::Ticket { ticket: TicketIndex(9), event });
+        assert_eq!(text, "?: voted for no member in term 7");
+    }
+}

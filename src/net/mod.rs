@@ -1,0 +1,49 @@
+//! The network: datagrams between members, and clients on streams.
+
+pub mod client;
+pub mod connection;
+pub mod peer;
+pub mod stream;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// A socket could not be bound.
+#[derive(Debug)]
+pub struct BindError {
+    protocol: &'static str,
+    address: Option<SocketAddr>,
+    source: io::Error,
+}
+
+impl BindError {
+    pub(crate) fn new(protocol: &'static str, address: SocketAddr, source: io::Error) -> BindError {
+        BindError { protocol, address: Some(address), source }
+    }
+
+    pub(crate) fn unknown_member() -> BindError {
+        BindError { protocol: "UDP", address: None, source: io::ErrorKind::InvalidInput.into() }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(address) = self.address else { return f.write_str("this member is not one of the configuration's") };
+        write!(f, "cannot bind {} port {} ({}): {}", address.ip(), address.port(), self.protocol, self.source)?;
+        f.write_str(match self.source.kind() {
+            io::ErrorKind::AddrInUse => "; does another boothd run there?",
+            io::ErrorKind::AddrNotAvailable => {
+                "; expected an address of this machine: bring its interface up, or correct the configuration"
+            }
+            io::ErrorKind::PermissionDenied => "; ports below 1024 are for root",
+            _ => "",
+        })
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}

@@ -1,0 +1,8 @@
+//! `boothd` from outside: bad input of every kind leaves it serving, and a bad start leaves nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_start;
+mod clients;
+mod datagrams;
+mod running;
+mod support;
