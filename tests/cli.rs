@@ -6,6 +6,8 @@
 
 #[path = "cli/arguments.rs"]
 mod arguments;
+#[path = "cli/daemon.rs"]
+mod daemon;
 #[path = "cli/geostore.rs"]
 mod geostore;
 #[path = "cli/lists.rs"]

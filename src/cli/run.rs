@@ -34,7 +34,7 @@ pub fn run(
         }
         Command::Version => console.print(&help::version(program)),
         Command::Daemon(options) => daemon(options),
-        Command::Status(options) => client::status(&console, options),
+        Command::Status(options) => client::status(program, options),
         Command::Client(request) => client::run(program, request),
         Command::Check { .. } | Command::Demo => ours(&console, &invocation.command),
     };

@@ -73,5 +73,7 @@ fn status_prints_the_line_of_a_locked_file() {
     fcntl(&file, FcntlArg::F_SETLK(&all)).unwrap();
     let expected = format!("booth_lockpid={} booth_lockfile='{lock}' {line}\n", std::process::id());
     run("booth", &["status", "-c", &config, "-l", &lock]).is(0, &expected, "");
-    run("boothctl", &["status", "-c", &config, "--lock-file", &lock]).is(0, &expected, "");
+    let ended = run("boothctl", &["status", "-c", &config, "--lock-file", &lock]);
+    assert_eq!((ended.status, ended.out.as_str()), (Some(0), expected.as_str()));
+    assert!(ended.err.contains("test.ctl: No such file"), "what its control socket would say is missing: {ended:?}");
 }
