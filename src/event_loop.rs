@@ -260,6 +260,8 @@ impl<'s> EventLoop<'s> {
             return;
         }
         let count = self.peers.receive();
+        // A promise runs from now, not from the beginning of a turn that may have waited for a disk.
+        self.outbox.now = clock::read();
         // Where the batch is not full the socket was empty, and the poll tells when it no longer is.
         self.more_datagrams = count == BATCH;
         for at in 0..count {
