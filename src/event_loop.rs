@@ -442,3 +442,59 @@ impl<'s> EventLoop<'s> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use booth_core::time::Millis;
+
+    struct World {
+        poll: Poll,
+        events: Events,
+        timer: BootTimer,
+    }
+
+    fn world() -> World {
+        let (poll, timer) = (Poll::new().unwrap(), BootTimer::new().unwrap());
+        let descriptor = timer.descriptor.as_fd().as_raw_fd();
+        poll.registry().register(&mut SourceFd(&descriptor), TIMER, Interest::READABLE).unwrap();
+        World { poll, events: Events::with_capacity(4), timer }
+    }
+
+    impl World {
+        /// Sleeps until the timer fires; what the clock says then. `None`: it does not fire.
+        fn sleep(&mut self, limit: Duration) -> Option<Instant> {
+            self.poll.poll(&mut self.events, Some(limit)).unwrap();
+            (!self.events.is_empty()).then(|| {
+                self.timer.armed = None;
+                clock::read().boot
+            })
+        }
+    }
+
+    #[test]
+    fn the_timer_never_fires_early_and_an_instant_in_the_past_at_once() {
+        let mut world = world();
+        for span in [0, 1, 2, 7, 30] {
+            let deadline = clock::read().boot + Millis(span);
+            world.timer.arm(Some(deadline)).unwrap();
+            let woken = world.sleep(Duration::from_secs(5)).unwrap();
+            assert!(woken >= deadline, "{woken:?} is before {deadline:?}");
+        }
+        let past = Instant(1);
+        for _ in 0..3 {
+            world.timer.arm(Some(past)).unwrap();
+            assert!(world.sleep(Duration::from_secs(5)).is_some(), "the same instant again");
+        }
+    }
+
+    #[test]
+    fn a_timer_that_is_not_armed_never_fires() {
+        let mut world = world();
+        assert_eq!(world.sleep(Duration::from_millis(20)), None);
+        world.timer.arm(Some(clock::read().boot + Millis(10))).unwrap();
+        world.timer.arm(None).unwrap();
+        assert_eq!(world.sleep(Duration::from_millis(50)), None);
+    }
+}

@@ -57,6 +57,8 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, source) = listener.accept()?;
+                // An answer in two parts must not wait for the first to be acknowledged (tcp(7)).
+                let _ = stream.set_nodelay(true);
                 Ok((Stream::Tcp(stream), Some(source.ip())))
             }
             Listener::Unix(listener) => Ok((Stream::Unix(listener.accept()?.0), None)),
