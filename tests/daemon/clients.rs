@@ -191,6 +191,31 @@ fn a_long_list_is_whole_even_for_a_client_that_reads_late_while_others_are_serve
     assert_eq!(others, [text.as_str(); 3]);
 }
 
+#[test]
+fn a_daemon_that_is_out_of_descriptors_serves_on_and_does_not_spin() {
+    let place = Place::new("descriptors");
+    place.configure("ticket = T\n");
+    // What it needs for itself, and a few clients; far fewer than it has slots.
+    let daemon = place.start_with_descriptors(26);
+    assert!(daemon.log().contains("26 open descriptors are allowed here"), "{}", daemon.log());
+    let left: Vec<_> = (0..50).map(|_| daemon.connect()).collect();
+    assert_eq!(daemon.text(Code::ClientList), LIST);
+    let before = processor_ticks(&daemon);
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = processor_ticks(&daemon) - before;
+    assert!(spent < 20, "{spent} of 100 ticks while nothing happened");
+    drop(left);
+    assert_eq!(daemon.text(Code::ClientList), LIST);
+    assert!(daemon.control("version\n").starts_with("boothd "));
+}
+
+/// Processor time of the daemon, in ticks of 10 ms (proc_pid_stat(5)).
+fn processor_ticks(daemon: &Daemon) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.child.id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
 /// Raises the limit of open descriptors as far as it goes; tells what it is.
 fn allow_descriptors(wanted: u64) -> u64 {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};

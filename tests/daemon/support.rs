@@ -96,9 +96,23 @@ impl Place {
 
     /// Starts the daemon in the foreground and waits until it serves.
     pub fn start(&self) -> Daemon {
+        self.start_by(self.command())
+    }
+
+    /// As [`Place::start`], with no more than so many open descriptors.
+    pub fn start_with_descriptors(&self, most: u32) -> Daemon {
+        let boothd = self.command();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+        shell.arg(boothd.get_program()).args(boothd.get_args());
+        self.start_by(shell)
+    }
+
+    fn start_by(&self, mut command: Command) -> Daemon {
         let log = self.directory.join("log");
         let stderr = fs::File::create(&log).unwrap();
-        let child = self.command().arg("-S").stderr(stderr).spawn().unwrap();
+        command.arg("-S").stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        let child = command.spawn().unwrap();
         let mut daemon = Daemon { child, log, address: self.socket(1), control: self.control_socket() };
         wait_for("the daemon is ready", || {
             if let Some(status) = daemon.child.try_wait().unwrap() {
