@@ -1,14 +1,16 @@
 //! Every mix of Debian's booth and ours on two sites and an arbitrator, live.
 //!
-//! Eight tests, one for each of the eight combinations; in each, four clusters run side by side, one a story:
-//! grants and refusals, takeover, restarts, packet loss. Authentication, address family, acquire-after and the unit of
-//! times are spread over them so that each combination and each story meets both values of each.
+//! Eight tests, one for each of the eight combinations; in each, clusters run side by side, one for each of
+//! [`STORIES`]. Authentication, address family, acquire-after and the unit of times are spread over them so that each
+//! combination and each story meets both values of each.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
 mod common;
 
-use common::{ARBITRATOR, Cluster, Family, HOSTS, Outcome, Plan, Program, SITE_1, SITE_2, TICKET, Timing};
+use common::{
+    ARBITRATOR, Cluster, Family, HOSTS, MANUAL_TICKET, Outcome, Plan, Program, SITE_1, SITE_2, TICKET, Timing,
+};
 use common::{available, eventually, say};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,14 +62,16 @@ fn ours_ours_ours() {
 /// A story: what is done to a cluster, and what must hold.
 type Story = fn(Plan);
 
-const STORIES: [(&str, Story); 4] = [
+const STORIES: [(&str, Story); 6] = [
     ("grants and refusals", grants_and_refusals),
     ("takeover and return", takeover_and_return),
     ("restarts", restarts),
     ("packet loss", packet_loss),
+    ("isolated leader", isolated_leader),
+    ("manual ticket and attributes", manual_ticket_and_attributes),
 ];
 
-/// The four stories of one combination, side by side.
+/// The stories of one combination, side by side.
 fn combination(test: &str, number: usize, programs: [Program; HOSTS]) {
     if !available(test) {
         return;
@@ -260,6 +264,86 @@ fn packet_loss(plan: Plan) {
     renewals(&cluster, SITE_1, 1);
     assert_eq!(cluster.revokes_written(SITE_1), revoked, "{:?}", cluster.writes(SITE_1));
     assert_eq!(cluster.grants_written(SITE_2), 0, "{:?}", cluster.writes(SITE_2));
+}
+
+fn isolated_leader(plan: Plan) {
+    let cluster = Cluster::start(plan);
+    grant(&cluster, SITE_1, Ours);
+    renewals(&cluster, SITE_1, 1);
+    cluster.cut(SITE_1);
+    let limit = plan.timing.expire + plan.acquire_after + 2 * SECOND + 3 * plan.timing.timeout;
+    cluster.wait_for_store(SITE_1, false, limit);
+    cluster.wait_for_store(SITE_2, true, limit);
+    cluster.heal(SITE_1);
+    cluster.agree(Some(SITE_2), plan.timing.renewal + PROMPT);
+    renewals(&cluster, SITE_2, 1);
+    // The reference tells the others less time than it takes for itself.
+    if plan.programs[SITE_1].is_ours() {
+        never_doubled(&cluster);
+    }
+}
+
+fn manual_ticket_and_attributes(plan: Plan) {
+    let cluster = Cluster::start(plan);
+    let [first, second] = [SITE_1, SITE_2].map(|site| cluster.address(site));
+    let held = |address: &str| format!("ticket: {MANUAL_TICKET}, leader: {address}, expires: INF [manual mode]");
+    let warning = format!(
+        "WARNING: The ticket {MANUAL_TICKET} is granted to multiple sites: {first}, {second}. \
+         Revoke the ticket from the faulty sites."
+    );
+    let done = |site, client, arguments: &[&str]| {
+        let outcome = cluster.client(site, client, arguments);
+        assert_eq!(outcome.status, Some(0), "{arguments:?} by {client:?} at host {site}: {outcome:?}");
+    };
+
+    done(SITE_1, Ours, &["grant", MANUAL_TICKET]);
+    all_list(&cluster, |_, text| text.contains(&held(&first)) && !text.contains("WARNING"));
+    let refused = cluster.client(SITE_2, Reference, &["grant", MANUAL_TICKET]);
+    assert_eq!(refused.status, Some(1), "{refused:?}");
+
+    done(SITE_2, Reference, &["grant", "-F", MANUAL_TICKET]);
+    all_list(&cluster, |host, text| {
+        text.contains(&warning) && text.contains(&held(if host == SITE_1 { &first } else { &second }))
+    });
+    done(SITE_2, Ours, &["revoke", MANUAL_TICKET]);
+    all_list(&cluster, |_, text| text.contains(&held(&first)) && !text.contains("WARNING"));
+    done(SITE_1, Reference, &["revoke", MANUAL_TICKET]);
+    all_list(&cluster, |_, text| text.contains(&format!("ticket: {MANUAL_TICKET}, leader: none [manual mode]")));
+    attributes(&cluster);
+}
+
+/// Waits until each client on each host prints a list that `says` accepts; it is also given the host.
+#[track_caller]
+fn all_list(cluster: &Cluster, says: impl Fn(usize, &str) -> bool) {
+    for host in 0..HOSTS {
+        for client in [Reference, Ours] {
+            eventually(&format!("the list by {client:?} at host {host}"), PROMPT, || {
+                let outcome = cluster.client(host, client, &["list"]);
+                if says(host, &outcome.stdout) { Ok(()) } else { Err(format!("{outcome:?}")) }
+            });
+        }
+    }
+}
+
+/// Each client sets what the other reads, at each site; sites keep their attributes to themselves.
+fn attributes(cluster: &Cluster) {
+    for (site, setter, getter) in [(SITE_1, Reference, Ours), (SITE_2, Ours, Reference)] {
+        let done = |client, arguments: &[&str]| {
+            let outcome = cluster.geostore(site, client, arguments);
+            assert_eq!(outcome.status, Some(0), "{arguments:?} by {client:?} at host {site}: {outcome:?}");
+            outcome.stdout
+        };
+        let value = format!("value-{site}");
+        assert_eq!(done(getter, &["list", "-t", TICKET]), "");
+        done(setter, &["set", "-t", TICKET, "name", &value]);
+        assert_eq!(done(getter, &["get", "-t", TICKET, "name"]), format!("{value}\n"));
+        assert!(done(getter, &["list", "-t", TICKET]).starts_with(&format!("name {value} 20")));
+        assert_eq!(cluster.attribute(site, "name").as_deref(), Some(&*value), "in the store");
+        done(setter, &["delete", "-t", TICKET, "name"]);
+        let unset = cluster.geostore(site, getter, &["get", "-t", TICKET, "name"]);
+        assert_eq!(unset.status, Some(1), "{unset:?}");
+        assert!(unset.stderr.contains("attribute \"name\" not set"), "{unset:?}");
+    }
 }
 
 #[track_caller]

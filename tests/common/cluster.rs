@@ -5,7 +5,7 @@ use super::process::{Daemon, Outcome, Program, netlink_shim, run};
 use super::ticket_store::{self, Change, double_ownership};
 use super::{eventually, say};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,6 +20,8 @@ pub const SITE_2: usize = 1;
 pub const ARBITRATOR: usize = 2;
 /// The ticket of every cluster.
 pub const TICKET: &str = "T";
+/// A ticket that only the administrator moves, in every cluster.
+pub const MANUAL_TICKET: &str = "M";
 /// The secret of clusters with authentication.
 pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -123,6 +125,8 @@ impl Cluster {
         make(&self.directory, 0o755);
         make(&self.directory.join("bin"), 0o755);
         file(self.directory.join("bin/crm_ticket"), include_bytes!("crm_ticket.sh"), 0o755);
+        // Our client is geostore under that name.
+        symlink(Program::Ours.client(), self.directory.join("bin/geostore")).expect("link");
         file(self.directory.join("netlink_done.so"), netlink_shim(), 0o755);
         file(self.directory.join("key"), KEY, 0o600);
         file(self.directory.join("wrong-key"), b"another secret that nobody knows", 0o600);
@@ -158,7 +162,8 @@ impl Cluster {
             text += &format!("journal = {}\n", self.home(host).join("journal").display());
         }
         text + &format!(
-            "ticket = \"{TICKET}\"\n expire = {}\n renewal-freq = {}\n timeout = {}\n retries = {}\n acquire-after = {}\n",
+            "ticket = \"{TICKET}\"\n expire = {}\n renewal-freq = {}\n timeout = {}\n retries = {}\n acquire-after = {}\n\
+             ticket = \"{MANUAL_TICKET}\"\n mode = manual\n",
             ms(timing.expire),
             ms(timing.renewal),
             ms(timing.timeout),
@@ -191,7 +196,7 @@ impl Cluster {
     fn launch(&mut self, host: usize) {
         assert!(self.daemons[host].is_none(), "host {host} runs already");
         let (program, home) = (self.plan.programs[host], self.home(host));
-        let mut command = self.command(host, program, program.daemon());
+        let mut command = self.command(host, program, Path::new(program.daemon()));
         command.args(["daemon", "-S", "-c"]).arg(self.configuration_path(host, program, false));
         command.arg("-l").arg(home.join("lock"));
         self.daemons[host] = Some(Daemon::start(&mut command, &home.join("log")));
@@ -209,7 +214,7 @@ impl Cluster {
         });
     }
 
-    fn command(&self, host: usize, program: Program, path: &str) -> Command {
+    fn command(&self, host: usize, program: Program, path: &Path) -> Command {
         let mut command = self.network.command(host, path);
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.directory.join("bin").display()));
@@ -235,8 +240,18 @@ impl Cluster {
         self.client_with(host, program, true, arguments)
     }
 
+    /// Runs the client of attributes on a host: a verb and its arguments.
+    pub fn geostore(&self, host: usize, program: Program, arguments: &[&str]) -> Outcome {
+        let path = if program.is_ours() { self.directory.join("bin/geostore") } else { "/usr/sbin/geostore".into() };
+        self.client_at(&path, host, program, false, arguments)
+    }
+
     fn client_with(&self, host: usize, program: Program, wrong_key: bool, arguments: &[&str]) -> Outcome {
-        let mut command = self.command(host, program, program.client());
+        self.client_at(Path::new(program.client()), host, program, wrong_key, arguments)
+    }
+
+    fn client_at(&self, path: &Path, host: usize, program: Program, wrong_key: bool, arguments: &[&str]) -> Outcome {
+        let mut command = self.command(host, program, path);
         command.arg(arguments[0]).arg("-c").arg(self.configuration_path(host, program, wrong_key));
         command.args(&arguments[1..]);
         run(&mut command).unwrap_or_else(|error| panic!("client: {error}"))

@@ -12,18 +12,21 @@ mod network;
 mod process;
 mod ticket_store;
 
-pub use cluster::{ARBITRATOR, Cluster, HOSTS, KEY, Listed, Plan, SITE_1, SITE_2, TICKET, Timing};
+pub use cluster::{ARBITRATOR, Cluster, HOSTS, KEY, Listed, MANUAL_TICKET, Plan, SITE_1, SITE_2, TICKET, Timing};
 pub use network::Family;
 pub use process::{Outcome, Program};
 pub use ticket_store::{Change, double_ownership};
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Whether live tests can run here. Where not, says why on stderr; where `BOOTH_LIVE_TESTS=require` is set, panics.
 pub fn available(test: &str) -> bool {
-    let Some(reason) = missing() else { return true };
+    // Asked once: the tests of a file begin side by side.
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    let Some(reason) = MISSING.get_or_init(missing) else { return true };
     assert!(
         std::env::var("BOOTH_LIVE_TESTS").as_deref() != Ok("require"),
         "{test}: BOOTH_LIVE_TESTS=require, but {reason}"

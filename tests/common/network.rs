@@ -2,6 +2,7 @@
 
 use super::process::{Outcome, run};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -73,9 +74,9 @@ impl Network {
     }
 
     /// A command that runs inside a host.
-    pub fn command(&self, host: usize, program: &str) -> Command {
+    pub fn command(&self, host: usize, program: &Path) -> Command {
         let mut command = Command::new("/usr/sbin/ip");
-        command.args(["netns", "exec", &self.namespace(host), program]);
+        command.args(["netns", "exec", &self.namespace(host)]).arg(program);
         command
     }
 
@@ -87,12 +88,12 @@ impl Network {
              chain in {{ type filter hook input priority 0; iifname != \"e0\" accept\n {input}\n }}\n \
              chain out {{ type filter hook output priority 0; oifname != \"e0\" accept\n {output}\n }}\n}}\n"
         );
-        must("nft", self.command(host, "/usr/sbin/nft").arg(&rules));
+        must("nft", self.command(host, Path::new("/usr/sbin/nft")).arg(&rules));
     }
 
     /// How many packets the filter of a host has counted.
     pub fn marked(&self, host: usize) -> u64 {
-        let listing = must("nft", self.command(host, "/usr/sbin/nft").arg("list counter inet lab marked"));
+        let listing = must("nft", self.command(host, Path::new("/usr/sbin/nft")).arg("list counter inet lab marked"));
         let mut words = listing.stdout.split_whitespace().skip_while(|word| *word != "packets");
         words.nth(1).and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("nft counter: {listing:?}"))
     }
