@@ -352,6 +352,31 @@ fn never_doubled(cluster: &Cluster) {
     assert!(doubled == 0.0, "both sites held the ticket for {doubled:.2} s");
 }
 
+/// The reference stamps a message with the second of the wall clock and the microsecond of the monotonic clock: its
+/// stamps go back by most of a second, once a second, at a moment that each boot of a machine has for its own.
+#[test]
+fn votes_and_acks_of_the_reference_count_at_every_moment_of_a_second() {
+    if !available("votes_and_acks_of_the_reference_count_at_every_moment_of_a_second") {
+        return;
+    }
+    let cluster = Cluster::start(Plan {
+        programs: [Ours, Reference, Reference],
+        authenticated: true,
+        family: Family::V4,
+        acquire_after: Duration::ZERO,
+        timing: Timing::SECONDS,
+    });
+    let end = Instant::now() + 5 * SECOND;
+    while Instant::now() < end {
+        grant(&cluster, SITE_1, Reference);
+        let outcome = cluster.client(SITE_1, Reference, &["revoke", "-w", TICKET]);
+        assert_eq!(outcome.status, Some(0), "{outcome:?}");
+        cluster.wait_for_store(SITE_1, false, PROMPT);
+    }
+    let grants = cluster.writes(SITE_1).iter().filter(|change| change.granted).count();
+    assert!(grants >= 5, "only {grants} grants in five seconds: some waited for a second try");
+}
+
 /// A leader is cut off right after the others have acknowledged its heartbeat, and before they hear its update. The
 /// reference counts a full term from then on, of which the others know nothing.
 fn lost_update(programs: [Program; HOSTS]) -> f64 {
