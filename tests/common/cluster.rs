@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Number of hosts.
 pub const HOSTS: usize = 3;
@@ -94,7 +95,7 @@ impl Cluster {
     /// Makes the hosts and starts all members; returns when each answers clients.
     pub fn start(plan: Plan) -> Self {
         let network = Network::new(HOSTS, plan.family);
-        let directory = std::env::temp_dir().join(network.namespace(0).trim_end_matches("-0"));
+        let directory = std::env::temp_dir().join(network.name());
         let mut cluster = Cluster {
             plan,
             daemons: [const { None }; HOSTS],
@@ -380,7 +381,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             say(&format!("--- {:?}", self.plan));
             for host in 0..HOSTS {
                 let log = fs::read(self.home(host).join("log")).unwrap_or_default();
@@ -389,7 +390,11 @@ impl Drop for Cluster {
             }
         }
         self.daemons = [const { None }; HOSTS];
-        let _ = fs::remove_dir_all(&self.directory);
+        // What a killed daemon had started may write for a moment more.
+        let end = Instant::now() + Duration::from_secs(2);
+        while fs::remove_dir_all(&self.directory).is_err() && self.directory.exists() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -55,6 +55,11 @@ impl Network {
         ip(&format!("-n {name} link set e0 up"));
     }
 
+    /// A name that no other cluster on this machine has.
+    pub fn name(&self) -> &str {
+        &self.prefix
+    }
+
     fn switch(&self) -> String {
         format!("{}-switch", self.prefix)
     }
