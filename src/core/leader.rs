@@ -75,10 +75,17 @@ impl Ticket {
             reason: round.reason,
             leader: self.leader_field(turn, renews.then_some(turn.me())),
             term: round.term,
-            validity: if renews && !self.is_manual() { self.settings.expire } else { Millis(0) },
             ..Draft::new(command)
         };
-        self.broadcast(turn, to, &draft);
+        for member in to.iter() {
+            let validity = match round.kind {
+                _ if self.is_manual() => Millis(0),
+                RoundKind::Heartbeat => lease::heartbeat_validity(&self.settings, turn.peers[member.at()].wordless),
+                RoundKind::Update => self.settings.expire,
+                RoundKind::Revoke | RoundKind::StepDown => Millis(0),
+            };
+            self.send(turn, member, &Draft { validity, ..draft });
+        }
     }
 
     /// Sends the round again to those who have not answered; a heartbeat that nobody has answered

@@ -34,6 +34,13 @@ pub fn lease_end(settings: &TicketSettings, first_sent: Instant) -> Instant {
     first_sent + (settings.expire - margins(settings).drift)
 }
 
+/// The validity in a heartbeat: a full `expire` (S4). To the reference, which counts from the receipt,
+/// a second more: that is how far before the heartbeat an acknowledgement of it may seem to be made
+/// (S5, see [`crate::stamp::Window::made_since`]). The update that follows says `expire` again.
+pub fn heartbeat_validity(settings: &TicketSettings, wordless: bool) -> Millis {
+    if wordless { settings.expire + crate::stamp::IMPRECISION } else { settings.expire }
+}
+
 /// When a holder whose lease ends at `lease_end` tells its store to revoke (S4).
 pub fn give_up_at(settings: &TicketSettings, lease_end: Instant) -> Instant {
     lease_end - margins(settings).revoke

@@ -199,6 +199,7 @@ impl<'s> Node<'s> {
             peer.window.admit(header.stamp, tag(bytes), now, terms)?;
         }
         peer.last_received = Some(now.wall);
+        peer.wordless = word.is_none();
         Ok((index, FromPeer { from, header, leader, term: body.term, validity, word }))
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Peer {
     pub(crate) client_window: Window,
     pub(crate) counters: PeerCounters,
     pub(crate) last_received: Option<WallTime>,
+    /// Its last message had no word of ours in it: it is the reference.
+    pub(crate) wordless: bool,
 }
 
 impl Peer {

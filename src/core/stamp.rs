@@ -18,8 +18,10 @@ const REMEMBERED: usize = 32;
 /// How fast the estimate of a peer's clock is let go, as one part in this many.
 const DRIFT_PARTS: u64 = 250;
 
-/// How far the microseconds of a stamp of the reference may be off, and a reading of our clock.
-const IMPRECISION_US: i128 = 1_001_000;
+/// How far the microseconds of a stamp of the reference may be off.
+pub const IMPRECISION: Millis = Millis(1_000);
+/// The boot clock is read in whole milliseconds, rounded down.
+const READING: Millis = Millis(1);
 
 /// How much a message that comes late can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,11 +116,14 @@ impl Window {
 
     /// Whether an answer of the reference was made at or after `instant` of our boot clock, as far as
     /// the fastest message so far can tell (S5). Late answers to an earlier request fail, but for
-    /// those made in the last second before it: the stamps are no better than that, and the margin
-    /// before the lease's end (see [`crate::lease::margins`]) makes up for it.
+    /// those made in the last second before it: the stamps are no better than that, and the validity of
+    /// the heartbeat makes up for it (see [`crate::lease::heartbeat_validity`]).
     pub fn made_since(&self, stamp: WallTime, instant: Instant) -> bool {
         match self.offset {
-            Some(offset) => i128::from(stamp.0) + offset.smallest + IMPRECISION_US >= i128::from(instant.0) * 1000,
+            Some(offset) => {
+                let latest = i128::from(stamp.after(IMPRECISION + READING).0) + offset.smallest;
+                latest >= i128::from(instant.0) * 1000
+            }
             None => true,
         }
     }
