@@ -40,7 +40,7 @@ pub fn read() -> Now {
 fn span_of(clock: ClockId) -> (u64, u64) {
     let time = match clock_gettime(clock) {
         Ok(time) => time,
-        Err(error) => panic!("clock_gettime({clock:?}): {error}"),
+        Err(error) => panic!("clock_gettime({clock:?}): {}", std::io::Error::from(error)),
     };
     if time < TimeSpec::new(0, 0) {
         return (0, 0);

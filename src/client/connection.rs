@@ -180,8 +180,11 @@ impl Fault {
 
 /// An error's text as `strerror` has it, without Rust's "(os error N)".
 fn plain(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
+    let mut text = error.to_string();
+    if error.raw_os_error().is_some()
+        && let Some(end) = text.rfind(" (os error ")
+    {
+        text.truncate(end);
     }
+    text
 }

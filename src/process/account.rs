@@ -82,7 +82,7 @@ fn ask(user: &str, group: &str) -> Result<Numbers, StartError> {
 fn unknown(kind: &str, name: &str, error: Errno) -> StartError {
     let why = match error {
         Errno::ENOENT => "there is none".to_owned(),
-        error => error.to_string(),
+        error => std::io::Error::from(error).to_string(),
     };
     StartError(format!(
         "{kind} \"{name}\": {why}; create it, or name another in the configuration (site-{kind}, arbitrator-{kind})"

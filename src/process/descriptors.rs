@@ -30,7 +30,7 @@ pub fn close_inherited() -> Result<(), StartError> {
     match Errno::result(result) {
         // Before Linux 5.9, or a filter that does not know it: what is open stays so.
         Ok(_) | Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
-        Err(error) => Err(StartError(format!("close_range: {error}"))),
+        Err(error) => Err(StartError::system(&"close_range", error)),
     }
 }
 
@@ -40,7 +40,7 @@ pub fn close_inherited() -> Result<(), StartError> {
 /// # Errors
 /// Where the hard limit is below `wanted`.
 pub fn expect_descriptors(wanted: u64) -> Result<u64, StartError> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| StartError(format!("getrlimit: {error}")))?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| StartError::system(&"getrlimit", error))?;
     if soft >= wanted {
         return Ok(soft);
     }
@@ -50,7 +50,7 @@ pub fn expect_descriptors(wanted: u64) -> Result<u64, StartError> {
         )));
     }
     setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
-        .map_err(|error| StartError(format!("setrlimit(RLIMIT_NOFILE, {wanted}): {error}")))?;
+        .map_err(|error| StartError::system(&format_args!("setrlimit(RLIMIT_NOFILE, {wanted})"), error))?;
     Ok(wanted)
 }
 
@@ -58,7 +58,7 @@ fn fill_standard() -> Result<(), StartError> {
     // open(2) gives the lowest free number: while that is below 3, a standard one was closed.
     for _ in 0..3 {
         let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR, Mode::empty())
-            .map_err(|error| StartError(format!("/dev/null: {error}")))?;
+            .map_err(|error| StartError::system(&"/dev/null", error))?;
         if null.as_raw_fd() > libc::STDERR_FILENO {
             break;
         }

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How long the parent waits for the child's word.
@@ -48,7 +48,8 @@ pub struct Readiness {
 /// # Errors
 /// Where no pipe or process can be made. What fails in the child reaches the parent's result.
 pub fn detach() -> Result<Side, StartError> {
-    let failed = |what: &'static str| move |error: Errno| StartError(format!("cannot detach: {what}: {error}"));
+    let failed =
+        |what: &'static str| move |error: Errno| StartError::system(&format_args!("cannot detach: {what}"), error);
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(failed("pipe"))?;
     // SAFETY: the process has one thread (contract above), so the child may do anything.
     match unsafe { nix::unistd::fork() }.map_err(failed("fork"))? {
@@ -99,7 +100,8 @@ impl Readiness {
 
 /// A session of its own, no directory kept busy, nothing said to the starter's terminal.
 fn leave_session() -> Result<(), StartError> {
-    let failed = |what: &'static str| move |error: Errno| StartError(format!("cannot detach: {what}: {error}"));
+    let failed =
+        |what: &'static str| move |error: Errno| StartError::system(&format_args!("cannot detach: {what}"), error);
     nix::unistd::setsid().map_err(failed("setsid"))?;
     nix::unistd::chdir("/").map_err(failed("chdir /"))?;
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
@@ -149,12 +151,12 @@ fn read_word(reader: OwnedFd) -> Result<Vec<u8>, StartError> {
         match nix::poll::poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], wait) {
             Ok(0) | Err(Errno::EINTR) => continue,
             Ok(_) => {}
-            Err(error) => return Err(StartError(format!("waiting for the daemon: poll: {error}"))),
+            Err(error) => return Err(StartError::system(&"waiting for the daemon: poll", error)),
         }
         match reader.read(&mut bytes) {
             Ok(0) => return Ok(word),
             Ok(count) => word.extend_from_slice(&bytes[..count]),
-            Err(error) => return Err(StartError(format!("waiting for the daemon: {error}"))),
+            Err(error) => return Err(StartError::system(&"waiting for the daemon", error)),
         }
         if word.first() == Some(&READY) || word.len() >= MAX_TEXT {
             return Ok(word);
@@ -172,9 +174,9 @@ fn end_of(child: Pid, grace: Millis) -> String {
         }
         match waitpid(child, kind) {
             Ok(WaitStatus::Exited(_, status)) => return format!("exit status {status}"),
-            Ok(WaitStatus::Signaled(_, signal, _)) => return format!("killed by {signal}"),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return format!("killed by signal {}", signal as i32),
             Ok(_) | Err(Errno::EINTR) => std::thread::sleep(std::time::Duration::from_millis(5)),
-            Err(error) => return error.to_string(),
+            Err(error) => return io::Error::from(error).to_string(),
         }
     }
 }

@@ -32,7 +32,7 @@ pub enum Match {
 /// As getifaddrs(3).
 pub fn local_addresses() -> Result<Vec<InterfaceAddress>, StartError> {
     let found = nix::ifaddrs::getifaddrs()
-        .map_err(|error| StartError(format!("cannot list this machine's addresses: getifaddrs: {error}")))?;
+        .map_err(|error| StartError::system(&"cannot list this machine's addresses: getifaddrs", error))?;
     Ok(found
         .filter_map(|entry| {
             let address = ip(entry.address?)?;

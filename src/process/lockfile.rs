@@ -96,7 +96,7 @@ impl LockFile {
             }
             if let Some((user, group)) = owner {
                 nix::unistd::fchown(&file, Some(user), Some(group))
-                    .map_err(|error| StartError(format!("lock file {}: chown: {error}", path.display())))?;
+                    .map_err(|error| StartError::system(&format_args!("lock file {}: chown", path.display()), error))?;
             }
             let mut lock = LockFile { file, path: path.to_owned(), identity };
             lock.write(State::Starting)?;
@@ -116,7 +116,7 @@ impl LockFile {
         let line = content(std::process::id(), state, &self.identity);
         // First over the old text, then cut: a reader never finds the file empty.
         let written = self.file.write_all_at(line.as_bytes(), 0).and_then(|()| self.file.set_len(line.len() as u64));
-        written.map_err(|error| StartError(format!("lock file {}: {error}", self.path.display())))
+        written.map_err(|error| StartError::system(&format_args!("lock file {}", self.path.display()), error))
     }
 
     /// Removes the file and gives the lock up. Where the directory no longer lets us remove it, it is
@@ -150,7 +150,7 @@ impl Drop for LockFile {
 /// # Errors
 /// Where it cannot be opened or read, in words that name it.
 pub fn inspect(path: &Path) -> Result<Inspection, StartError> {
-    let fail = |error: io::Error| StartError(format!("lock file {}: {error}", path.display()));
+    let fail = |error: io::Error| StartError::system(&format_args!("lock file {}", path.display()), error);
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
         Ok(file) => file,
@@ -193,7 +193,8 @@ fn create_directory(path: &Path, owner: Option<(Uid, Gid)>) -> Result<(), StartE
     let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) else {
         return Ok(());
     };
-    let fail = |error: io::Error| StartError(format!("lock file directory {}: {error}", directory.display()));
+    let fail =
+        |error: io::Error| StartError::system(&format_args!("lock file directory {}", directory.display()), error);
     match DirBuilder::new().mode(0o755).create(directory) {
         Ok(()) => match owner {
             Some((user, group)) => {
@@ -238,7 +239,7 @@ fn lock(file: &File, path: &Path) -> Result<(), StartError> {
                 path.display()
             )))
         }
-        Err(error) => Err(StartError(format!("lock file {}: fcntl(F_SETLK): {error}", path.display()))),
+        Err(error) => Err(StartError::system(&format_args!("lock file {}: fcntl(F_SETLK)", path.display()), error)),
     }
 }
 

@@ -22,11 +22,19 @@ pub mod notify;
 pub mod privileges;
 pub mod title;
 
-use std::fmt;
+use std::{fmt, io};
 
 /// Why the process cannot start, in words for people: the value, what was expected, what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartError(pub String);
+
+impl StartError {
+    /// What was tried, and what the system said.
+    pub(crate) fn system(tried: &dyn fmt::Display, error: impl Into<io::Error>) -> StartError {
+        let error: io::Error = error.into();
+        StartError(format!("{tried}: {error}"))
+    }
+}
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

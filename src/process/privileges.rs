@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid};
+use std::io;
 
 /// What the reference daemon asks for: all but never killed for want of memory.
 const OOM_SCORE: &str = "-999";
@@ -52,7 +53,10 @@ impl Account {
         }
         let Account { user, uid, gid, groups } = self;
         let failed = |what: &'static str| {
-            move |error: Errno| StartError(format!("cannot become user {user} ({uid}), group {gid}: {what}: {error}"))
+            move |error: Errno| {
+                let tried = format_args!("cannot become user {user} ({uid}), group {gid}: {what}");
+                StartError::system(&tried, error)
+            }
         };
         nix::unistd::setgroups(groups).map_err(failed("setgroups"))?;
         nix::unistd::setresgid(*gid, *gid, *gid).map_err(failed("setresgid"))?;
@@ -78,6 +82,7 @@ impl Account {
 /// Where the kernel refuses; nothing is locked then.
 pub fn lock_memory() -> Result<(), StartError> {
     let refused = |call: &str, error: Errno| {
+        let error = io::Error::from(error);
         StartError(format!("memory is not locked and may be swapped out: {call}: {error} (LimitMEMLOCK=infinity)"))
     };
     setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
@@ -105,6 +110,7 @@ pub fn schedule_first() -> Result<(), StartError> {
     // SAFETY: `parameters` is valid for the call; process 0 is this one.
     let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &parameters) };
     Errno::result(result).map(drop).map_err(|error| {
+        let error = io::Error::from(error);
         StartError(format!(
             "no real-time priority, a busy machine may delay renewals: SCHED_RR {highest}: {error} (CAP_SYS_NICE)"
         ))
@@ -134,7 +140,7 @@ pub const ORDINARY_OOM_SCORE: &str = "0";
 /// # Errors
 /// Where the kernel refuses.
 pub fn allow_core_dumps() -> Result<(), StartError> {
-    let failed = |error: Errno| StartError(format!("a crash will leave no core dump: {error}"));
+    let failed = |error: Errno| StartError::system(&"a crash will leave no core dump", error);
     let (_, hard) = getrlimit(Resource::RLIMIT_CORE).map_err(failed)?;
     setrlimit(Resource::RLIMIT_CORE, hard, hard).map_err(failed)?;
     nix::sys::prctl::set_dumpable(true).map_err(failed)
