@@ -2,12 +2,15 @@
 //! disks that are full or read-only.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
+mod live;
+
 use booth::journal::slot::SLOT_LEN;
 use booth::journal::{Journal, JournalError, Opened, Warning};
 use booth_core::member::SiteId;
 use booth_core::settings::TicketIndex;
 use booth_core::sink::Record;
 use booth_core::time::WallTime;
+use live::{is_root, mount_here};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -237,24 +240,6 @@ fn switched_off_it_takes_everything_and_remembers_nothing() {
     let mut journal = Journal::off();
     assert!(journal.is_off());
     journal.write(TicketIndex(3), &record(1)).unwrap();
-}
-
-/// Whether this process may do what the live tests need; says so, or fails, where it may not.
-fn is_root(test: &str) -> bool {
-    if nix::unistd::geteuid().is_root() {
-        return true;
-    }
-    assert!(std::env::var("BOOTH_LIVE_TESTS").as_deref() != Ok("require"), "{test} needs root");
-    eprintln!("SKIPPED {test}: it needs root");
-    false
-}
-
-/// Mounts a file system that only this thread and its children see.
-fn mount_here(directory: &Path, options: &str) {
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
-    let run = |arguments: &[&str]| assert!(Command::new("mount").args(arguments).status().unwrap().success());
-    run(&["--make-rprivate", "/"]);
-    run(&["-t", "tmpfs", "-o", options, "tmpfs", directory.to_str().unwrap()]);
 }
 
 #[test]

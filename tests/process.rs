@@ -3,6 +3,8 @@
 //! daemon that forks must have one thread.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod live;
+
 use booth::log::destination::Destination;
 use booth::log::{Level, Log};
 use booth::process::detach::{Readiness, Side, detach};
@@ -193,11 +195,6 @@ fn in_role(role: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn skip(why: &str) {
-    assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "{why}");
-    println!("SKIPPED: {why}");
-}
-
 fn directory(name: &str) -> PathBuf {
     let directory = std::env::temp_dir().join(format!("booth-process-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&directory);
@@ -381,7 +378,7 @@ impl Drop for Started {
 fn reference_lock_file() {
     let boothd = Path::new("/usr/sbin/boothd");
     if !boothd.exists() || !privileges::is_root() {
-        return skip("the reference's lock file: needs root and Debian's package booth");
+        return live::skip("the reference's lock file", "it needs root and Debian's package booth");
     }
     let directory = directory("reference");
     let configuration = directory.join("b.conf");
@@ -439,7 +436,7 @@ fn inherited_descriptors() {
 
 fn root_is_given_up() {
     if !privileges::is_root() {
-        return skip("giving root up: needs root");
+        return live::skip("giving root up", "it needs root");
     }
     let said = text(&in_role("account", &["nobody", "nogroup"]).output().unwrap());
     let field = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();

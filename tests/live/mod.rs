@@ -1,0 +1,32 @@
+//! Tests that need more than a user has: root, or a program of the system. Where that is missing they are
+//! skipped so that it is seen, and with `BOOTH_LIVE_TESTS=require` they fail instead.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+/// Says that a test is skipped, past the harness, which swallows what a passing test prints.
+#[track_caller]
+pub fn skip(test: &str, reason: &str) {
+    assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "{test}: {reason}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
+}
+
+/// Whether this process is root; skips the test where it is not.
+#[track_caller]
+pub fn is_root(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        skip(test, "it needs root");
+    }
+    root
+}
+
+/// Mounts a tmpfs that only this thread and the processes that it starts see. Needs root.
+pub fn mount_here(directory: &Path, options: &str) {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+    let run = |arguments: &[&str]| assert!(Command::new("mount").args(arguments).status().unwrap().success());
+    run(&["--make-rprivate", "/"]);
+    run(&["-t", "tmpfs", "-o", options, "tmpfs", directory.to_str().unwrap()]);
+}
