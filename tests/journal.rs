@@ -248,7 +248,7 @@ fn a_full_disk_is_met_at_the_start_and_the_old_journal_survives() {
         return;
     }
     let directory = directory("full");
-    mount_here(&directory, "size=32k");
+    let _mount = mount_here(&directory, "size=32k");
     let path = directory.join("j");
     open(&path, &["a"]).journal.write(TicketIndex(0), &record(1)).unwrap();
     fs::write(directory.join("other"), vec![1; 16 << 10]).unwrap();
@@ -271,7 +271,7 @@ fn a_read_only_directory_is_an_error_that_says_so() {
         return;
     }
     let directory = directory("read-only");
-    mount_here(&directory, "ro");
+    let _mount = mount_here(&directory, "ro");
     let error = Journal::open(&directory.join("lib/j"), ME, &["a"], None).unwrap_err();
     let JournalError::Io { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.kind(), ErrorKind::ReadOnlyFilesystem, "{error}");

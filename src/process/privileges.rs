@@ -13,6 +13,8 @@ use nix::unistd::{Gid, Uid};
 
 /// What the reference daemon asks for: all but never killed for want of memory.
 const OOM_SCORE: &str = "-999";
+/// What processes have that nobody has spared.
+const ORDINARY_OOM_SCORE: &str = "0";
 
 /// The account that the daemon runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +113,7 @@ pub fn schedule_first() -> Result<(), StartError> {
     })
 }
 
-/// Asks the OOM killer to look elsewhere. Children inherit it: see [`ORDINARY_OOM_SCORE`].
+/// Asks the OOM killer to look elsewhere. Children inherit it: see [`leave_to_oom_killer`].
 ///
 /// # Errors
 /// Where the kernel refuses.
@@ -123,9 +125,11 @@ pub fn spare_from_oom_killer() -> Result<(), StartError> {
     })
 }
 
-/// What a child writes to its own `/proc/self/oom_score_adj` before it runs another program, so that a
-/// handler that eats all memory is not spared with the daemon. Raising the value needs no privilege.
-pub const ORDINARY_OOM_SCORE: &str = "0";
+/// Takes that back for a child (its process number), so that a handler that eats all memory is not
+/// spared with the daemon. Raising the value needs no privilege; where it is refused it was not lowered.
+pub fn leave_to_oom_killer(child: u32) {
+    let _ = std::fs::write(format!("/proc/{child}/oom_score_adj"), ORDINARY_OOM_SCORE);
+}
 
 /// Lets a crash leave a core dump, as the reference daemon does: the soft limit goes up to the hard
 /// one, and the process, which giving root up has made undumpable, is dumpable again. To be called

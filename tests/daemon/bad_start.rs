@@ -70,6 +70,54 @@ fn a_journal_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn a_key_file_that_will_not_do_is_named_with_its_line() {
+    let place = Place::new("key");
+    let cases: [(&[u8], u32, &str); 4] = [
+        (b"short", 0o600, "too short: 5 bytes, expected 8 to 64"),
+        (&[b'k'; 65], 0o600, "too long: 65 bytes, expected 8 to 64"),
+        (b"0123456789", 0o640, "its mode is 0640; run: chmod 600"),
+        (b"0123456789", 0o604, "its mode is 0604; run: chmod 600"),
+    ];
+    let refused = |reason: &str| {
+        let (status, text) = place.start_in_vain();
+        assert_eq!(status.code(), Some(1));
+        // Behind port, store, journal, four accounts and three members.
+        assert!(text.contains("test.conf:11: ") && text.contains("authkey") && text.contains(reason), "{text}");
+        nothing_is_left(&place);
+    };
+    for (content, mode, reason) in cases {
+        place.configure(&format!("{}{TICKET}", place.key_file(content, mode)));
+        refused(reason);
+    }
+    std::fs::remove_file(place.directory.join("authkey")).unwrap();
+    refused("No such file");
+}
+
+#[test]
+fn a_journal_that_is_switched_off_is_warned_of() {
+    let place = Place::new("no-journal");
+    place.configure("journal = -\nticket = T\n");
+    let daemon = place.start();
+    assert!(daemon.log().contains("warning: the journal is switched off"), "{}", daemon.log());
+    assert!(daemon.control("status\n").contains("no memory of its votes"));
+}
+
+#[test]
+fn a_journal_of_another_member_is_refused_and_left_alone() {
+    let place = Place::new("other-journal");
+    place.configure(TICKET);
+    drop(place.start());
+    let journal = place.directory.join("journal");
+    let before = std::fs::read(&journal).unwrap();
+    let output = place.command_as(2).arg("-S").stderr(Stdio::piped()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("journal"), "{text}");
+    assert_eq!(std::fs::read(&journal).unwrap(), before);
+    nothing_is_left(&place);
+}
+
+#[test]
 fn without_s_the_parent_returns_when_the_daemon_serves_and_says_why_when_it_cannot() {
     let place = Place::new("detach");
     place.configure(TICKET);

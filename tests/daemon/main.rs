@@ -4,5 +4,10 @@
 mod bad_start;
 mod clients;
 mod datagrams;
+mod disk;
+#[path = "../live/mod.rs"]
+mod live;
+mod process;
 mod running;
+mod store;
 mod support;

@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Says that a test is skipped, past the harness, which swallows what a passing test prints.
@@ -23,10 +23,21 @@ pub fn is_root(test: &str) -> bool {
     root
 }
 
-/// Mounts a tmpfs that only this thread and the processes that it starts see. Needs root.
-pub fn mount_here(directory: &Path, options: &str) {
+/// A tmpfs that only one thread and the processes that it starts see; gone with this value.
+#[must_use]
+pub struct Mount(PathBuf);
+
+/// Mounts a tmpfs for this thread. Needs root.
+pub fn mount_here(directory: &Path, options: &str) -> Mount {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
     let run = |arguments: &[&str]| assert!(Command::new("mount").args(arguments).status().unwrap().success());
     run(&["--make-rprivate", "/"]);
     run(&["-t", "tmpfs", "-o", options, "tmpfs", directory.to_str().unwrap()]);
+    Mount(directory.to_owned())
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
 }
