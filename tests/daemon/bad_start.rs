@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 const TICKET: &str = "ticket = T\n";
 
-fn nothing_is_left(place: &Place) {
+pub fn nothing_is_left(place: &Place) {
     assert!(!place.lock_file().exists(), "the lock file");
     assert!(!place.control_socket().exists(), "the control socket");
 }
@@ -91,30 +91,6 @@ fn a_key_file_that_will_not_do_is_named_with_its_line() {
     }
     std::fs::remove_file(place.directory.join("authkey")).unwrap();
     refused("No such file");
-}
-
-#[test]
-fn a_journal_that_is_switched_off_is_warned_of() {
-    let place = Place::new("no-journal");
-    place.configure("journal = -\nticket = T\n");
-    let daemon = place.start();
-    assert!(daemon.log().contains("warning: the journal is switched off"), "{}", daemon.log());
-    assert!(daemon.control("status\n").contains("no memory of its votes"));
-}
-
-#[test]
-fn a_journal_of_another_member_is_refused_and_left_alone() {
-    let place = Place::new("other-journal");
-    place.configure(TICKET);
-    drop(place.start());
-    let journal = place.directory.join("journal");
-    let before = std::fs::read(&journal).unwrap();
-    let output = place.command_as(2).arg("-S").stderr(Stdio::piped()).output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("journal"), "{text}");
-    assert_eq!(std::fs::read(&journal).unwrap(), before);
-    nothing_is_left(&place);
 }
 
 #[test]

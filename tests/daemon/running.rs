@@ -79,19 +79,3 @@ fn a_member_that_holds_nothing_is_never_woken() {
     assert_eq!(switches() - before, 0, "wake-ups in 5 s");
     assert_eq!(armed_timers(&daemon), 0);
 }
-
-/// A renewal changes nothing that would have to be remembered: the disk of an arbitrator stays quiet.
-#[test]
-fn renewals_write_nothing_to_the_journal() {
-    let place = Place::new("renewals");
-    place.configure_alone("ticket = T\nexpire = 2\nrenewal-freq = 500ms\ntimeout = 100ms\nretries = 3\n");
-    let daemon = place.start();
-    grant(&daemon);
-    let count = || (daemon.counter("leases renewed"), daemon.counter("journal records written"));
-    // Its journal is new: once it is trusted (S7), that is written.
-    wait_for("the member trusts its memory", || !daemon.control("status\n").contains("no memory"));
-    let (renewals, records) = count();
-    assert!(records > 0);
-    wait_for("the lease is renewed five times", || daemon.counter("leases renewed") >= renewals + 5);
-    assert_eq!(count().1, records);
-}

@@ -23,6 +23,19 @@ pub fn is_root(test: &str) -> bool {
     root
 }
 
+/// Builds a library for LD_PRELOAD from `tests/fixture/NAME.c`; skips the test where there is no C compiler.
+#[track_caller]
+pub fn preload(test: &str, directory: &Path, name: &str) -> Option<PathBuf> {
+    let library = directory.join(name).with_extension("so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture").join(name).with_extension("c");
+    let built = Command::new("gcc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(source).status();
+    if built.is_ok_and(|status| status.success()) {
+        return Some(library);
+    }
+    skip(test, "gcc is needed for a library that is preloaded");
+    None
+}
+
 /// A tmpfs that only one thread and the processes that it starts see; gone with this value.
 #[must_use]
 pub struct Mount(PathBuf);
