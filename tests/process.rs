@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod live;
+mod patience;
 
 use booth::log::destination::Destination;
 use booth::log::{Level, Log};
@@ -15,6 +16,7 @@ use booth_core::member::{MemberKind, SiteId};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill};
 use nix::unistd::{Pid, Uid};
+use patience::{PATIENCE, wait_for};
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -24,8 +26,6 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const ROLE: &str = "BOOTH_PROCESS_ROLE";
-/// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     match std::env::var(ROLE) {
@@ -202,14 +202,6 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -254,7 +246,7 @@ fn ready_and_detached() {
     let session = nix::unistd::getsid(Some(Pid::from_raw(pid))).unwrap();
     assert_eq!(session, Pid::from_raw(pid), "a session of its own");
     stop(pid);
-    eventually("the lock file is removed at exit", || !path.exists());
+    wait_for("the lock file is removed at exit", || !path.exists());
     fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -270,7 +262,7 @@ fn second_daemon() {
     assert!(said.contains(&format!("{} is locked by process {pid}: ", path.display())), "{said}");
     assert_eq!(running(&path).0, pid, "the first is not disturbed");
     stop(pid);
-    eventually("the first has left", || !path.exists());
+    wait_for("the first has left", || !path.exists());
     fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -290,7 +282,7 @@ fn lock_file_rules() {
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644);
     let (pid, _) = running(&path);
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    eventually("the lock dies with its process", || inspect(&path).unwrap() == Inspection::NotRunning);
+    wait_for("the lock dies with its process", || inspect(&path).unwrap() == Inspection::NotRunning);
     assert!(path.exists(), "a killed daemon leaves the file");
 
     fs::write(&path, "x".repeat(10_000)).unwrap();
@@ -399,7 +391,7 @@ fn reference_lock_file() {
     let pid = reference.0.id() as i32;
     // It locks, and writes `starting`, and `started` once it listens.
     let started = || matches!(inspect(&path), Ok(Inspection::Running { line, .. }) if line.contains("=started "));
-    eventually("the reference has started", started);
+    wait_for("the reference has started", started);
     let (locker, line) = running(&path);
     assert_eq!(locker, pid);
     let expected = format!(

@@ -1,5 +1,6 @@
 //! Disks that are full or read-only: at the start, under the store, under the log.
 
+use super::bad_start::nothing_is_left;
 use super::live::{is_root, mount_here};
 use super::support::{Daemon, Place, wait_for};
 use booth_core::wire::{Command as Code, Outcome};
@@ -13,39 +14,36 @@ fn fill(directory: &Path) {
     assert_eq!(error.kind(), ErrorKind::StorageFull);
 }
 
-fn refused_for_its_journal(place: &Place, reason: &str) {
-    let journal = place.directory.join("state/test.journal");
+/// A daemon whose journal is to be on a disk like this does not start; the directory is as before.
+fn refused_for_its_journal(name: &str, options: &str, prepare: impl FnOnce(&Path), reason: &str) {
+    let place = Place::new(name);
+    let state = place.directory.join("state");
+    fs::create_dir(&state).unwrap();
+    let _mount = mount_here(&state, options);
+    prepare(&state);
+    let files = || fs::read_dir(&state).unwrap().count();
+    let before = files();
+    let journal = state.join("test.journal");
     place.configure(&format!("journal = {}\nticket = T\n", journal.display()));
     let (status, text) = place.start_in_vain();
     assert_eq!(status.code(), Some(1));
     assert!(text.contains("journal") && text.contains(journal.to_str().unwrap()) && text.contains(reason), "{text}");
-    assert!(!place.lock_file().exists() && !place.control_socket().exists() && !journal.exists());
+    assert_eq!(files(), before);
+    nothing_is_left(&place);
 }
 
 #[test]
 fn a_journal_on_a_full_disk_is_refused_with_the_remedy() {
-    if !is_root("a_journal_on_a_full_disk_is_refused_with_the_remedy") {
-        return;
+    if is_root("a_journal_on_a_full_disk_is_refused_with_the_remedy") {
+        refused_for_its_journal("full-journal", "size=64k", fill, "make room");
     }
-    let place = Place::new("full-journal");
-    let state = place.directory.join("state");
-    fs::create_dir(&state).unwrap();
-    let _mount = mount_here(&state, "size=64k");
-    fill(&state);
-    refused_for_its_journal(&place, "make room");
-    assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "nothing but the filler is left");
 }
 
 #[test]
 fn a_journal_in_a_read_only_directory_is_refused_with_the_remedy() {
-    if !is_root("a_journal_in_a_read_only_directory_is_refused_with_the_remedy") {
-        return;
+    if is_root("a_journal_in_a_read_only_directory_is_refused_with_the_remedy") {
+        refused_for_its_journal("read-only-journal", "ro,size=64k", |_| {}, "journal = PATH");
     }
-    let place = Place::new("read-only-journal");
-    let state = place.directory.join("state");
-    fs::create_dir(&state).unwrap();
-    let _mount = mount_here(&state, "ro,size=64k");
-    refused_for_its_journal(&place, "journal = PATH");
 }
 
 /// The lease is held meanwhile, and the write is tried until there is room (S8).

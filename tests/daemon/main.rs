@@ -8,6 +8,8 @@ mod disk;
 mod journal;
 #[path = "../live/mod.rs"]
 mod live;
+#[path = "../patience/mod.rs"]
+mod patience;
 mod process;
 mod running;
 mod store;

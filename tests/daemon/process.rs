@@ -1,10 +1,12 @@
 //! What the daemon asks of the machine, what it gives up, and whom it tells.
 
 use super::live::is_root;
-use super::support::Place;
+use super::support::{PORT, Place};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
 
 #[test]
 fn what_root_may_have_is_taken_and_then_root_is_given_up() {
@@ -31,7 +33,23 @@ fn what_root_may_have_is_taken_and_then_root_is_given_up() {
     let policy = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(41 - 3).unwrap();
     // SCHED_RR: 2.
     assert_ne!(policy == "2", log.contains("no real-time priority"), "{log}");
+    let socket = fs::metadata(place.control_socket()).unwrap();
+    assert_eq!((socket.mode() & 0o777, socket.uid(), socket.gid()), (0o660, 65_534, 65_534), "the control socket");
     assert!(daemon.control("version\n").starts_with("boothd "));
+}
+
+/// Resource agents find the daemon by `boothd.*FILE`.
+#[test]
+fn the_process_shows_what_it_is_whatever_it_was_called_as() {
+    let place = Place::new("title");
+    let configuration = place.configure("ticket = T\n");
+    let mut command = place.command();
+    command.arg0("/usr/sbin/booth");
+    let daemon = place.start_by(command);
+    let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", daemon.child.id())).unwrap();
+    assert_eq!(proc("comm"), "boothd\n");
+    let title = format!("boothd {} site for [{}]:{PORT}", configuration.display(), place.address(1));
+    assert_eq!(proc("cmdline").trim_end_matches('\0'), title);
 }
 
 #[test]

@@ -13,10 +13,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-/// No wait in these tests is longer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use super::patience::{PATIENCE, wait_for};
+
 pub const PORT: u16 = 19_777;
 pub const KEY: &[u8] = b"0123456789abcdef";
 
@@ -297,14 +297,6 @@ fn encoded(sender: SiteId, command: Code, ticket: &str, stamp: WallTime, key: Op
 /// The wall clock.
 pub fn wall() -> WallTime {
     WallTime(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64)
-}
-
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn wait_for_exit(child: &mut Child) -> ExitStatus {
