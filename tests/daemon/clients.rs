@@ -96,6 +96,8 @@ fn garbage_and_impossible_lengths_are_refused_and_counted() {
         bad += 1;
     }
     assert_eq!(daemon.counters("requests refused, "), bad);
+    let lines = daemon.log().matches("client's request refused: ").count();
+    assert!((1..=10).contains(&lines), "{lines} lines for {bad} requests");
     assert_eq!(daemon.text(Code::ClientList), LIST);
 }
 
