@@ -88,16 +88,7 @@ const KINDS: [(&str, Command, u64); 5] = [
 fn step(bencher: Bencher<'_, '_>, kind: &str) {
     let Some((_, command, answers)) = KINDS.into_iter().find(|known| known.0 == kind) else { return };
     let now = Now { boot: Instant(1_000_000), wall: WallTime(1_800_000_000_000_000) };
-    let memory = Record {
-        term: 0,
-        voted_term: 0,
-        vote: None,
-        leader: None,
-        active: false,
-        forgetful: false,
-        stamp: WallTime(0),
-    };
-    let mut tickets = [Ticket::new(fixture::ticket("T"), Some(memory))];
+    let mut tickets = [Ticket::new(fixture::ticket("T"), Some(Record::default()))];
     let (mut timers, mut attributes) = ([Timer::UNARMED], []);
     let storage = Storage { tickets: &mut tickets, timers: &mut timers, attributes: &mut attributes };
     let mut node = Node::new(fixture::settings(fixture::ARBITRATOR), storage, now);

@@ -29,6 +29,7 @@
 //! A request may be finished at once (the file store, a program that cannot be started): ask
 //! `next_finished` until it has nothing more before every poll, not only after an event.
 
+use crate::process::privileges;
 use booth_core::time::{Instant, Millis};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -159,6 +160,7 @@ impl Children {
         };
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
+        privileges::leave_to_oom_killer(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let opened = self.watch(at, &child, stdout.map(OwnedFd::from), stderr.map(OwnedFd::from));
         match opened {

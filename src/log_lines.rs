@@ -2,7 +2,7 @@
 //!
 //! A peer or a client can provoke nearly every line by sending something, so nearly every line has a
 //! [`Line::limit`]: lines with the same one are counted together, and only so many of them written
-//! (see [`crate::ratelimit`]).
+//! (see [`crate::log::limit`]).
 
 use crate::clock::local_time;
 use crate::config::{Member, Ticket};

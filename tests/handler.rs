@@ -4,21 +4,23 @@
 //! beside the link says.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
+mod turns;
+
 use booth::handler::{Finished, Handlers, MAX_PROGRAMS, MAX_RUNS, Settings, TicketHandler};
 use booth_core::input::RequestNumber;
 use booth_core::settings::TicketIndex;
 use booth_core::sink::HandlerRequest;
 use booth_core::time::{Instant, WallTime};
-use mio::{Events, Poll, Token};
+use mio::Token;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant as Clock};
+use std::time::Duration;
+use turns::Turns;
 
 struct Loop {
-    poll: Poll,
+    turns: Turns,
     handlers: Handlers,
-    start: Clock,
     directory: PathBuf,
 }
 
@@ -43,9 +45,9 @@ impl Loop {
             configuration_name: "a b".to_owned(),
             tickets: (0..tickets).map(handler).collect(),
         };
-        let poll = Poll::new().unwrap();
-        let handlers = Handlers::new(settings, poll.registry().try_clone().unwrap(), Token(100));
-        Loop { poll, handlers, start: Clock::now(), directory }
+        let turns = Turns::new();
+        let handlers = Handlers::new(settings, turns.registry(), Token(100));
+        Loop { turns, handlers, directory }
     }
 
     /// A program that does what the shell line says.
@@ -58,7 +60,7 @@ impl Loop {
     }
 
     fn now(&self) -> Instant {
-        Instant(self.start.elapsed().as_millis() as u64)
+        self.turns.now()
     }
 
     fn run(&mut self, ticket: u16, number: u32, milliseconds: u64) {
@@ -72,17 +74,7 @@ impl Loop {
     }
 
     fn turn(&mut self) {
-        assert!(self.start.elapsed() < Duration::from_secs(20), "nothing happens");
-        let mut events = Events::with_capacity(8);
-        let wait = self.handlers.next_deadline().map_or(100, |at| at.since(self.now()).0 + 1);
-        match self.poll.poll(&mut events, Some(Duration::from_millis(wait.min(100)))) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            polled => polled.unwrap(),
-        }
-        let now = self.now();
-        for event in &events {
-            assert!(self.handlers.on_event(now, event.token()));
-        }
+        let now = self.turns.turn(self.handlers.next_deadline(), |now, token| self.handlers.on_event(now, token));
         self.handlers.expire(now);
     }
 
@@ -143,7 +135,7 @@ fn a_missing_handler_forbids_and_none_allows() {
         configuration_name: String::new(),
         tickets: vec![TicketHandler { ticket: "t".to_owned(), program: None, arguments: Vec::new() }],
     };
-    world.handlers = Handlers::new(settings, world.poll.registry().try_clone().unwrap(), Token(0));
+    world.handlers = Handlers::new(settings, world.turns.registry(), Token(0));
     world.run(0, 3, LONG);
     assert!(world.next().success);
 }
@@ -196,12 +188,12 @@ fn at_the_deadline_a_run_is_killed_with_all_that_it_started() {
     let finished = world.next();
     assert!(!finished.success);
     assert!(finished.log.unwrap().ends_with("took too long and was killed"));
-    let took = world.start.elapsed();
+    let took = world.turns.elapsed();
     assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(5), "{took:?}");
     let stat = format!("/proc/{}/stat", world.said().trim());
     let gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
     while !gone() {
-        assert!(world.start.elapsed() < Duration::from_secs(20), "{stat}");
+        assert!(world.turns.elapsed() < Duration::from_secs(20), "{stat}");
         std::thread::yield_now();
     }
     world.run(0, 2, 0);

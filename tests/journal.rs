@@ -2,12 +2,15 @@
 //! disks that are full or read-only.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
+mod live;
+
 use booth::journal::slot::SLOT_LEN;
 use booth::journal::{Journal, JournalError, Opened, Warning};
 use booth_core::member::SiteId;
 use booth_core::settings::TicketIndex;
 use booth_core::sink::Record;
 use booth_core::time::WallTime;
+use live::{is_root, mount_here};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -239,31 +242,13 @@ fn switched_off_it_takes_everything_and_remembers_nothing() {
     journal.write(TicketIndex(3), &record(1)).unwrap();
 }
 
-/// Whether this process may do what the live tests need; says so, or fails, where it may not.
-fn is_root(test: &str) -> bool {
-    if nix::unistd::geteuid().is_root() {
-        return true;
-    }
-    assert!(std::env::var("BOOTH_LIVE_TESTS").as_deref() != Ok("require"), "{test} needs root");
-    eprintln!("SKIPPED {test}: it needs root");
-    false
-}
-
-/// Mounts a file system that only this thread and its children see.
-fn mount_here(directory: &Path, options: &str) {
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
-    let run = |arguments: &[&str]| assert!(Command::new("mount").args(arguments).status().unwrap().success());
-    run(&["--make-rprivate", "/"]);
-    run(&["-t", "tmpfs", "-o", options, "tmpfs", directory.to_str().unwrap()]);
-}
-
 #[test]
 fn a_full_disk_is_met_at_the_start_and_the_old_journal_survives() {
     if !is_root("a_full_disk_is_met_at_the_start_and_the_old_journal_survives") {
         return;
     }
     let directory = directory("full");
-    mount_here(&directory, "size=32k");
+    let _mount = mount_here(&directory, "size=32k");
     let path = directory.join("j");
     open(&path, &["a"]).journal.write(TicketIndex(0), &record(1)).unwrap();
     fs::write(directory.join("other"), vec![1; 16 << 10]).unwrap();
@@ -286,7 +271,7 @@ fn a_read_only_directory_is_an_error_that_says_so() {
         return;
     }
     let directory = directory("read-only");
-    mount_here(&directory, "ro");
+    let _mount = mount_here(&directory, "ro");
     let error = Journal::open(&directory.join("lib/j"), ME, &["a"], None).unwrap_err();
     let JournalError::Io { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.kind(), ErrorKind::ReadOnlyFilesystem, "{error}");

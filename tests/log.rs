@@ -2,44 +2,19 @@
 //! lost is counted and told.
 #![allow(clippy::unwrap_used)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use booth::log::destination::Destination;
 use booth::log::line::MAX_LINE;
 use booth::log::{Level, Log};
 use booth_core::time::{Instant, Now, WallTime};
+use counting::allocations;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
-
-/// Counts what the calling thread allocates.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that is ending has no counter any more, and nothing to count.
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 fn at(seconds: u64) -> Now {
     Now { boot: Instant(seconds * 1000), wall: WallTime(1_795_425_253_000_000 + seconds * 1_000_000) }
@@ -259,19 +234,20 @@ fn lines_summaries_and_losses_allocate_nothing() {
         stream(null()),
         stream(unread.0),
     ];
-    let before = ALLOCATIONS.get();
-    for second in 0..200 {
-        for log in &mut logs {
-            for _ in 0..20 {
-                log.provoked(at(second), Level::Warning, "wrong MAC", format_args!("from {}:{}", "10.0.0.1", second));
+    let counted = allocations(|| {
+        for second in 0..200 {
+            for log in &mut logs {
+                for _ in 0..20 {
+                    let text = format_args!("from {}:{}", "10.0.0.1", second);
+                    log.provoked(at(second), Level::Warning, "wrong MAC", text);
+                }
+                log.write(at(second), Level::Info, format_args!("{:2000}", second));
+                log.write(at(second), Level::Debug, format_args!("not wanted"));
             }
-            log.write(at(second), Level::Info, format_args!("{:2000}", second));
-            log.write(at(second), Level::Debug, format_args!("not wanted"));
         }
-    }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    });
+    assert_eq!(counted, 0);
     assert!(logs[0].lines_lost() > 0 && logs[1].lines_lost() == 0 && logs[2].lines_lost() > 0);
-    let _counted = Vec::<u8>::with_capacity(std::hint::black_box(1));
-    assert_eq!(ALLOCATIONS.get() - before, 1, "the counter counts");
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1, "the counter counts");
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -4,6 +4,7 @@
 
 #[path = "fixture/cluster.rs"]
 mod cluster;
+mod counting;
 mod fixture;
 
 use booth_core::input::{ClientId, Input};
@@ -12,47 +13,8 @@ use booth_core::time::{Millis, WallTime};
 use booth_core::view::Role;
 use booth_core::wire::{Command, LeaderField};
 use cluster::Cluster;
+use counting::allocations;
 use fixture::{ARBITRATOR, MEMBERS, Peer, Words, id};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-/// Counts what each thread allocates; the test runner's threads do not disturb.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is handed to the system's allocator as it is; the counter is a thread-local that
-// needs neither allocation nor destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract; the pointer is from `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract; the pointer is from `System`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// How often `work` allocates.
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
 
 #[test]
 fn an_allocation_is_counted() {

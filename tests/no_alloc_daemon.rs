@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod fixture;
+mod live;
 
 use booth_core::member::SiteId;
 use booth_core::time::WallTime;
@@ -13,7 +14,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -43,20 +44,6 @@ fn address(member: u8, port: u16) -> SocketAddr {
     (Ipv4Addr::new(127, 0, 77, member + 1), port).into()
 }
 
-/// `None`, and says why, where the machine has no C compiler.
-fn count_malloc(folder: &Path) -> Option<PathBuf> {
-    let library = folder.join("count_malloc.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture/count_malloc.c");
-    let built = Process::new("gcc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(source).status();
-    if built.is_ok_and(|status| status.success()) {
-        return Some(library);
-    }
-    let required = std::env::var("BOOTH_LIVE_TESTS").is_ok_and(|value| value == "require");
-    assert!(!required, "gcc is needed to count the daemon's allocations");
-    eprintln!("SKIPPED: gcc is needed to count the daemon's allocations");
-    None
-}
-
 fn write_configuration(folder: &Path, port: u16) {
     let key = folder.join("key");
     fs::write(&key, KEY).unwrap();
@@ -76,7 +63,7 @@ impl Scene {
         fs::create_dir_all(folder.join("state")).unwrap();
         // Started as root, the daemon writes here as somebody else.
         fs::set_permissions(folder.join("state"), Permissions::from_mode(0o777)).unwrap();
-        let library = count_malloc(&folder)?;
+        let library = live::preload("no_alloc_daemon", &folder, "count_malloc")?;
         fs::write(folder.join("count"), [0; 8]).unwrap();
         let count = OpenOptions::new().read(true).open(folder.join("count")).unwrap();
         let socket = UdpSocket::bind(address(0, 0)).unwrap();

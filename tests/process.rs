@@ -3,6 +3,9 @@
 //! daemon that forks must have one thread.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod live;
+mod patience;
+
 use booth::log::destination::Destination;
 use booth::log::{Level, Log};
 use booth::process::detach::{Readiness, Side, detach};
@@ -13,6 +16,7 @@ use booth_core::member::{MemberKind, SiteId};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill};
 use nix::unistd::{Pid, Uid};
+use patience::{PATIENCE, wait_for};
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -22,8 +26,6 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const ROLE: &str = "BOOTH_PROCESS_ROLE";
-/// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     match std::env::var(ROLE) {
@@ -193,24 +195,11 @@ fn in_role(role: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn skip(why: &str) {
-    assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "{why}");
-    println!("SKIPPED: {why}");
-}
-
 fn directory(name: &str) -> PathBuf {
     let directory = std::env::temp_dir().join(format!("booth-process-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     directory
-}
-
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn text(output: &Output) -> String {
@@ -257,7 +246,7 @@ fn ready_and_detached() {
     let session = nix::unistd::getsid(Some(Pid::from_raw(pid))).unwrap();
     assert_eq!(session, Pid::from_raw(pid), "a session of its own");
     stop(pid);
-    eventually("the lock file is removed at exit", || !path.exists());
+    wait_for("the lock file is removed at exit", || !path.exists());
     fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -273,7 +262,7 @@ fn second_daemon() {
     assert!(said.contains(&format!("{} is locked by process {pid}: ", path.display())), "{said}");
     assert_eq!(running(&path).0, pid, "the first is not disturbed");
     stop(pid);
-    eventually("the first has left", || !path.exists());
+    wait_for("the first has left", || !path.exists());
     fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -293,7 +282,7 @@ fn lock_file_rules() {
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644);
     let (pid, _) = running(&path);
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    eventually("the lock dies with its process", || inspect(&path).unwrap() == Inspection::NotRunning);
+    wait_for("the lock dies with its process", || inspect(&path).unwrap() == Inspection::NotRunning);
     assert!(path.exists(), "a killed daemon leaves the file");
 
     fs::write(&path, "x".repeat(10_000)).unwrap();
@@ -381,7 +370,7 @@ impl Drop for Started {
 fn reference_lock_file() {
     let boothd = Path::new("/usr/sbin/boothd");
     if !boothd.exists() || !privileges::is_root() {
-        return skip("the reference's lock file: needs root and Debian's package booth");
+        return live::skip("the reference's lock file", "it needs root and Debian's package booth");
     }
     let directory = directory("reference");
     let configuration = directory.join("b.conf");
@@ -402,7 +391,7 @@ fn reference_lock_file() {
     let pid = reference.0.id() as i32;
     // It locks, and writes `starting`, and `started` once it listens.
     let started = || matches!(inspect(&path), Ok(Inspection::Running { line, .. }) if line.contains("=started "));
-    eventually("the reference has started", started);
+    wait_for("the reference has started", started);
     let (locker, line) = running(&path);
     assert_eq!(locker, pid);
     let expected = format!(
@@ -439,7 +428,7 @@ fn inherited_descriptors() {
 
 fn root_is_given_up() {
     if !privileges::is_root() {
-        return skip("giving root up: needs root");
+        return live::skip("giving root up", "it needs root");
     }
     let said = text(&in_role("account", &["nobody", "nogroup"]).output().unwrap());
     let field = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();

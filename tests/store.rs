@@ -2,16 +2,19 @@
 //! fails, dies, talks too much or nonsense; and the one of plain files.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
+mod turns;
+
 use booth::store::{ATTRIBUTES_WAITING, Backend, MAX_CHILDREN, Settings, Store, StoreSettings, deadline_for};
 use booth_core::input::{RequestNumber, StoreResult};
 use booth_core::member::SiteId;
 use booth_core::settings::TicketIndex;
 use booth_core::sink::{StoreAction, StoreRequest, StoreTicket};
 use booth_core::time::{Instant, Millis, WallTime};
-use mio::{Events, Poll, Token};
+use mio::Token;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
+use turns::Turns;
 
 const LONG: Millis = Millis(30_000);
 const T: TicketIndex = TicketIndex(0);
@@ -34,20 +37,19 @@ fn directory(test: &str) -> PathBuf {
 
 /// A poll loop as small as it can be; a test that hangs fails after 20 s.
 struct Loop {
-    poll: Poll,
+    turns: Turns,
     store: Store,
-    start: Clock,
     number: u32,
     directory: PathBuf,
 }
 
 impl Loop {
     fn new(directory: PathBuf, backend: Backend, tickets: &[&str], deadline: Millis) -> Loop {
-        let poll = Poll::new().unwrap();
+        let turns = Turns::new();
         let tickets = tickets.iter().map(|name| StoreSettings { name: (*name).to_owned(), deadline }).collect();
         let settings = Settings { backend, configuration_name: "booth".to_owned(), tickets };
-        let store = Store::new(settings, poll.registry().try_clone().unwrap(), Token(7));
-        Loop { poll, store, start: Clock::now(), number: 0, directory }
+        let store = Store::new(settings, turns.registry(), Token(7));
+        Loop { turns, store, number: 0, directory }
     }
 
     fn pacemaker(test: &str, tickets: &[&str], deadline: Millis) -> Loop {
@@ -64,7 +66,7 @@ impl Loop {
     }
 
     fn now(&self) -> Instant {
-        Instant(self.start.elapsed().as_millis() as u64)
+        self.turns.now()
     }
 
     /// What the stand-in does for a ticket, in shell.
@@ -85,17 +87,7 @@ impl Loop {
     }
 
     fn turn(&mut self) {
-        assert!(self.start.elapsed() < Duration::from_secs(20), "nothing happens");
-        let mut events = Events::with_capacity(8);
-        let wait = self.store.next_deadline().map_or(100, |at| at.since(self.now()).0 + 1);
-        match self.poll.poll(&mut events, Some(Duration::from_millis(wait.min(100)))) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            polled => polled.unwrap(),
-        }
-        let now = self.now();
-        for event in &events {
-            assert!(self.store.on_event(now, event.token()));
-        }
+        let now = self.turns.turn(self.store.next_deadline(), |now, token| self.store.on_event(now, token));
         self.store.expire(now);
     }
 
@@ -118,7 +110,7 @@ impl Loop {
 
     fn until(&mut self, what: &str, mut holds: impl FnMut(&Loop) -> bool) {
         while !holds(self) {
-            assert!(self.start.elapsed() < Duration::from_secs(20), "never: {what}");
+            assert!(self.turns.elapsed() < Duration::from_secs(20), "never: {what}");
             self.turn();
         }
     }
@@ -195,7 +187,7 @@ fn what_hangs_is_killed_at_the_deadline() {
     world.behaviour("t", "exec sleep 60");
     let (words, log) = world.ask(T, StoreAction::Load);
     assert_eq!((words.as_str(), log.as_str()), ("Failed", "store: ticket t: reading: took too long and was killed"));
-    let took = world.start.elapsed();
+    let took = world.turns.elapsed();
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
     assert_eq!(deadline_for(Millis(600_000)), Millis(10_000));
     assert_eq!(deadline_for(Millis(6_000)), Millis(2_000));

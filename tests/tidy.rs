@@ -1,5 +1,5 @@
 //! The house rules that a compiler does not check: licences of what we depend on, length of files and
-//! functions, names, a head line for each file, the safety rules named where they are enforced and
+//! functions, names, what lies at the top, lints in every package, a head line for each file, the safety rules named where they are enforced and
 //! where they are tested, a core without `std`, and no trace of the machine it was written on.
 //!
 //! Each check is a function from text to complaints. The second half of the file feeds each one
@@ -31,6 +31,20 @@ const WORKPLACE: [&str; 4] =
     [concat!("/wo", "rk/"), concat!("/tmp/", "wt"), concat!("shared/", "peer"), concat!("shared/", "reference")];
 /// What builds and tools leave in the tree. (`.git` is a file in a second working tree.)
 const LEFT_BEHIND: [&str; 4] = ["target", ".git", "corpus", "artifacts"];
+/// What a visitor sees first, and what is built from it; files of the makers' tools begin with a dot.
+const TOP_LEVEL: [&str; 11] = [
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "benches",
+    "conf",
+    "packaging",
+    "src",
+    "tests",
+];
 /// Where every locked dependency comes from.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -273,6 +287,26 @@ fn check_workplace(path: &str, text: &str) -> Vec<String> {
     found.map(|place| format!("{path}: names `{place}`, which exists only where this was written")).collect()
 }
 
+fn check_top_level(path: &str) -> Option<String> {
+    let first = path.split('/').next().unwrap_or_default();
+    let known = first.starts_with('.') || TOP_LEVEL.contains(&first);
+    (!known).then(|| format!("{path}: at the top there are {TOP_LEVEL:?} and nothing else"))
+}
+
+/// A package whose manifest does not ask for the workspace's lints has none of them.
+fn check_manifest(path: &str, text: &str) -> Option<String> {
+    let inherits = text.contains("\n[lints]\nworkspace = true\n") || !text.contains("[package]");
+    (!inherits).then(|| format!("{path}: lacks `[lints]`, `workspace = true`"))
+}
+
+/// The command that the README promises is the one that is run at every stop.
+fn check_test_command(readme: &str, run: &str) -> Option<String> {
+    let command = readme.lines().find(|line| line.starts_with("cargo test")).unwrap_or("cargo test");
+    let command = command.split('#').next().unwrap_or_default().trim();
+    let same = run.lines().any(|line| line.ends_with(&format!(" {command}")));
+    (!same).then(|| format!(".ci/run: does not run `{command}`, as the README says"))
+}
+
 fn check_no_std(file: &Source) -> Vec<String> {
     struct Paths(Vec<syn::Ident>);
     impl<'a> Visit<'a> for Paths {
@@ -394,6 +428,22 @@ fn nothing_names_the_place_where_it_was_written() {
 }
 
 #[test]
+fn the_top_holds_what_was_agreed_on() {
+    assert_clean(all_files().iter().filter_map(|path| check_top_level(path)).collect());
+}
+
+#[test]
+fn every_package_has_the_lints() {
+    // The fuzzer is a workspace of its own; what it does is compiled, with the lints, for tests/fuzz_seeds.rs.
+    let ours = |path: &String| path.ends_with("Cargo.toml") && path != "tests/fuzz/Cargo.toml";
+    let manifests: Vec<String> = all_files().into_iter().filter(ours).collect();
+    assert!(manifests.len() >= 2, "{manifests:?}");
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    assert_clean(manifests.iter().filter_map(|path| check_manifest(path, &read(path))).collect());
+    assert_clean(check_test_command(&read("README.md"), &read(".ci/run")).into_iter().collect());
+}
+
+#[test]
 fn the_core_uses_neither_std_nor_alloc() {
     let bare = |file: &&Source| file.path.starts_with("src/core/") || file.path.starts_with("src/send/");
     assert_clean(sources().iter().filter(bare).flat_map(check_no_std).collect());
@@ -500,6 +550,31 @@ fn a_path_of_the_workplace_is_noticed() {
         assert_eq!(check_workplace("a.sh", &format!("cd {place}main")).len(), 1, "{place}");
     }
     assert!(check_workplace("a.sh", "cd /tmp/x/work").is_empty());
+}
+
+#[test]
+fn what_lies_about_at_the_top_is_noticed() {
+    for bad in ["notes.txt", "scripts/build.sh", "srcs/lib.rs"] {
+        assert!(check_top_level(bad).is_some(), "{bad}");
+    }
+    for good in [".ci/run", "src/lib.rs", "README.md"] {
+        assert_eq!(check_top_level(good), None);
+    }
+}
+
+#[test]
+fn a_package_without_the_lints_is_noticed() {
+    assert!(check_manifest("bad/Cargo.toml", "[package]\nname = \"a\"\n").is_some());
+    assert!(check_manifest("bad/Cargo.toml", "[package]\n\n[lints]\nworkspace = false\n").is_some());
+    assert_eq!(check_manifest("good/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n"), None);
+}
+
+#[test]
+fn another_test_command_than_the_readme_s_is_noticed() {
+    let readme = "cargo test --workspace   # the tests\n";
+    assert!(check_test_command(readme, "A=b cargo test --workspace --lib\n").is_some());
+    assert!(check_test_command("no command\n", "A=b cargo test --workspace\n").is_some());
+    assert_eq!(check_test_command(readme, "A=b cargo test --workspace\n"), None);
 }
 
 #[test]

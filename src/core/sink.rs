@@ -28,7 +28,7 @@ pub trait Sink {
 }
 
 /// What a member remembers of a ticket over a restart (S1, S2, S7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// The newest term known.
     pub term: u32,

@@ -192,15 +192,6 @@ mod tests {
         forgetful: true,
         stamp: WallTime(u64::MAX),
     };
-    const BARE: Record = Record {
-        term: 0,
-        voted_term: 0,
-        vote: None,
-        leader: None,
-        active: false,
-        forgetful: false,
-        stamp: WallTime(0),
-    };
 
     fn entry(sequence: u64, record: Option<Record>) -> Entry<'static> {
         Entry { member: SiteId(42), ticket: "db/main", sequence, record }
@@ -209,7 +200,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let longest = "x".repeat(MAX_NAME);
-        for record in [None, Some(FULL), Some(BARE)] {
+        for record in [None, Some(FULL), Some(Record::default())] {
             for ticket in ["", "a", longest.as_str()] {
                 let entry = Entry { member: SiteId(9), ticket, sequence: u64::MAX, record };
                 assert_eq!(decode(&encode(&entry)), Ok(entry));
@@ -263,7 +254,7 @@ mod tests {
     /// S1, S7: a write torn at any byte, in either copy or both in turn, leaves the old or the new record.
     #[test]
     fn a_torn_write_leaves_the_old_or_the_new_record() {
-        let (old, new) = (encode(&entry(7, Some(BARE))), encode(&entry(8, Some(FULL))));
+        let (old, new) = (encode(&entry(7, Some(Record::default()))), encode(&entry(8, Some(FULL))));
         for written in 0..=2 * SLOT_LEN {
             let mut disk = [old, old].concat();
             disk[..written].copy_from_slice(&[new, new].concat()[..written]);
@@ -271,7 +262,7 @@ mod tests {
             let found = newest(first.try_into().unwrap(), second.try_into().unwrap()).unwrap();
             // The new one is promised to somebody only when all of it is written.
             assert!(found.sequence == 8 || written < 2 * SLOT_LEN, "{written}");
-            assert_eq!(found.record, Some(if found.sequence == 8 { FULL } else { BARE }));
+            assert_eq!(found.record, Some(if found.sequence == 8 { FULL } else { Record::default() }));
         }
     }
 

@@ -14,6 +14,8 @@ use std::io;
 
 /// What the reference daemon asks for: all but never killed for want of memory.
 const OOM_SCORE: &str = "-999";
+/// What processes have that nobody has spared.
+const ORDINARY_OOM_SCORE: &str = "0";
 
 /// The account that the daemon runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +119,7 @@ pub fn schedule_first() -> Result<(), StartError> {
     })
 }
 
-/// Asks the OOM killer to look elsewhere. Children inherit it: see [`ORDINARY_OOM_SCORE`].
+/// Asks the OOM killer to look elsewhere. Children inherit it: see [`leave_to_oom_killer`].
 ///
 /// # Errors
 /// Where the kernel refuses.
@@ -129,9 +131,11 @@ pub fn spare_from_oom_killer() -> Result<(), StartError> {
     })
 }
 
-/// What a child writes to its own `/proc/self/oom_score_adj` before it runs another program, so that a
-/// handler that eats all memory is not spared with the daemon. Raising the value needs no privilege.
-pub const ORDINARY_OOM_SCORE: &str = "0";
+/// Takes that back for a child (its process number), so that a handler that eats all memory is not
+/// spared with the daemon. Raising the value needs no privilege; where it is refused it was not lowered.
+pub fn leave_to_oom_killer(child: u32) {
+    let _ = std::fs::write(format!("/proc/{child}/oom_score_adj"), ORDINARY_OOM_SCORE);
+}
 
 /// Lets a crash leave a core dump, as the reference daemon does: the soft limit goes up to the hard
 /// one, and the process, which giving root up has made undumpable, is dumpable again. To be called
@@ -151,6 +155,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn locked_pages_cost_no_more_than_is_touched() {
@@ -164,8 +169,9 @@ mod tests {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
         if u64::from_str_radix(capabilities, 16).unwrap() & 1 << 14 == 0 {
-            eprintln!("SKIPPED: needs CAP_IPC_LOCK");
-            assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"));
+            assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "needs CAP_IPC_LOCK");
+            // Past the harness, which swallows what a passing test prints.
+            let _ = std::io::stderr().write_all(b"SKIPPED locked_pages: it needs CAP_IPC_LOCK\n");
             return;
         }
         lock_pages().unwrap();

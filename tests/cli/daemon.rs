@@ -4,7 +4,6 @@ use crate::place::{Place, SITE, command, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Group, Pid, Uid, User};
 use std::fs::File;
-use std::net::UdpSocket;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,8 @@ struct Daemon {
 
 impl Daemon {
     fn start(place: &Place) -> Daemon {
-        let port = UdpSocket::bind((SITE, 0)).unwrap().local_addr().unwrap().port();
+        // Below those that the system gives to the responders, and this process's own.
+        let port = 10_000 + std::process::id() % 20_000;
         let path = |name: &str| place.path.join(name).to_str().unwrap().to_owned();
         let user = User::from_uid(Uid::effective()).unwrap().map_or("root".into(), |user| user.name);
         let group = Group::from_gid(Gid::effective()).unwrap().map_or("root".into(), |group| group.name);

@@ -5,11 +5,14 @@ use crate::responder::{Act, Responder, result};
 use booth_core::wire::mac::Key;
 use booth_core::wire::{LeaderField, Outcome};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use nix::unistd::Pid;
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 const KEY: &[u8] = b"a key that all members have";
@@ -54,8 +57,10 @@ fn trickling_bytes_do_not_prolong_the_wait() {
 #[test]
 fn no_daemon_is_said_to_be_one() {
     let place = Place::new();
-    // A port that is free now: bound and let go.
-    let port = std::net::TcpListener::bind(at(SITE, 0)).unwrap().local_addr().unwrap().port();
+    // Bound, so that nobody else gets it, and not listened at.
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(socket.as_raw_fd(), &SockaddrIn::from_str(&format!("{SITE}:0")).unwrap()).unwrap();
+    let port = getsockname::<SockaddrIn>(socket.as_raw_fd()).unwrap().port();
     let config = place.one_ticket(port);
     let words = |program: &str| format!("{program}: ERROR: connect to {SITE} got an error: Connection refused\n");
     run("booth", &["list", "-c", &config]).is(1, "", &words("booth"));

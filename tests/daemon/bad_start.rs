@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 const TICKET: &str = "ticket = T\n";
 
-fn nothing_is_left(place: &Place) {
+pub fn nothing_is_left(place: &Place) {
     assert!(!place.lock_file().exists(), "the lock file");
     assert!(!place.control_socket().exists(), "the control socket");
 }
@@ -67,6 +67,30 @@ fn a_journal_that_cannot_be_written_is_named() {
     assert_eq!(status.code(), Some(1));
     assert!(text.contains("/proc/booth") && text.contains("journal"), "{text}");
     nothing_is_left(&place);
+}
+
+#[test]
+fn a_key_file_that_will_not_do_is_named_with_its_line() {
+    let place = Place::new("key");
+    let cases: [(&[u8], u32, &str); 4] = [
+        (b"short", 0o600, "too short: 5 bytes, expected 8 to 64"),
+        (&[b'k'; 65], 0o600, "too long: 65 bytes, expected 8 to 64"),
+        (b"0123456789", 0o640, "its mode is 0640; run: chmod 600"),
+        (b"0123456789", 0o604, "its mode is 0604; run: chmod 600"),
+    ];
+    let refused = |reason: &str| {
+        let (status, text) = place.start_in_vain();
+        assert_eq!(status.code(), Some(1));
+        // Behind port, store, journal, four accounts and three members.
+        assert!(text.contains("test.conf:11: ") && text.contains("authkey") && text.contains(reason), "{text}");
+        nothing_is_left(&place);
+    };
+    for (content, mode, reason) in cases {
+        place.configure(&format!("{}{TICKET}", place.key_file(content, mode)));
+        refused(reason);
+    }
+    std::fs::remove_file(place.directory.join("authkey")).unwrap();
+    refused("No such file");
 }
 
 #[test]

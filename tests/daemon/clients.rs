@@ -1,7 +1,9 @@
 //! Clients that are slow, silent, broken or hostile hurt nobody but themselves.
 
-use super::support::{Daemon, PATIENCE, Place, request, text_of, wait_for};
-use booth_core::wire::{self, Command as Code};
+use super::support::{Daemon, KEY, PATIENCE, Place, request, signed, text_of, wait_for, wall};
+use booth_core::member::SiteId;
+use booth_core::time::WallTime;
+use booth_core::wire::{self, Command as Code, Outcome};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -40,7 +42,7 @@ fn every_part_of_a_request_that_breaks_off_is_forgotten() {
             stream.shutdown(Shutdown::Write).unwrap();
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).unwrap();
-            assert_eq!(answer, [], "{length} bytes were answered");
+            assert!(answer.is_empty(), "{length} bytes were answered");
         } else {
             left_open.push(stream);
         }
@@ -94,7 +96,33 @@ fn garbage_and_impossible_lengths_are_refused_and_counted() {
         bad += 1;
     }
     assert_eq!(daemon.counters("requests refused, "), bad);
+    let lines = daemon.log().matches("client's request refused: ").count();
+    assert!((1..=10).contains(&lines), "{lines} lines for {bad} requests");
     assert_eq!(daemon.text(Code::ClientList), LIST);
+}
+
+#[test]
+fn a_request_that_is_not_signed_with_the_key_is_told_so_and_changes_nothing() {
+    let place = Place::new("unsigned");
+    place.configure_signed("ticket = T\n");
+    let daemon = place.start();
+    let before = daemon.control("status\n");
+    let mut wrong = signed(SiteId(1), Code::ClientGrant, "T", wall());
+    *wrong.last_mut().unwrap() ^= 1;
+    let member = SiteId::of_address(&place.address(2).octets());
+    let late = signed(member, Code::ClientGrant, "T", WallTime(wall().0 - 3_600_000_000));
+    let cases = [
+        (wrong, "wrong MAC"),
+        (request(Code::ClientGrant, "T"), "not signed"),
+        (late, "time stamp outside maxtimeskew"),
+    ];
+    for (message, reason) in cases {
+        let answer = daemon.ask(&message);
+        let header = wire::decode(&answer, Some(&wire::Key::new(KEY))).unwrap().header;
+        assert_eq!((header.command, header.outcome), (Code::Result, Outcome::AuthenticationFailed), "{reason}");
+        assert_eq!(daemon.counter(&format!("requests refused, {reason}")), 1, "{reason}");
+    }
+    assert_eq!(daemon.control("status\n"), before);
 }
 
 #[test]
@@ -164,7 +192,7 @@ fn a_silent_client_is_closed_after_a_while() {
     let mut stream = daemon.connect();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    assert_eq!(answer, []);
+    assert!(answer.is_empty(), "{answer:?}");
     assert_eq!(daemon.counter("clients timed out"), 1);
 }
 
@@ -196,7 +224,7 @@ fn a_daemon_that_is_out_of_descriptors_serves_on_and_does_not_spin() {
     let place = Place::new("descriptors");
     place.configure("ticket = T\n");
     // What it needs for itself, and a few clients; far fewer than it has slots.
-    let daemon = place.start_with_descriptors(26);
+    let daemon = place.start_by(place.command_through("ulimit -n 26"));
     assert!(daemon.log().contains("26 open descriptors are allowed here"), "{}", daemon.log());
     let left: Vec<_> = (0..50).map(|_| daemon.connect()).collect();
     assert_eq!(daemon.text(Code::ClientList), LIST);

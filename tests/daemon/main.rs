@@ -4,5 +4,13 @@
 mod bad_start;
 mod clients;
 mod datagrams;
+mod disk;
+mod journal;
+#[path = "../live/mod.rs"]
+mod live;
+#[path = "../patience/mod.rs"]
+mod patience;
+mod process;
 mod running;
+mod store;
 mod support;

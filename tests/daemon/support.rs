@@ -3,20 +3,22 @@
 use booth_core::member::SiteId;
 use booth_core::time::WallTime;
 use booth_core::wire::{
-    self, Body, Command as Code, Header, LeaderField, MAX_MESSAGE, Message, Outcome, Reason, TicketBody,
+    self, Body, Command as Code, Header, Key, LeaderField, MAX_MESSAGE, Message, Outcome, Reason, TicketBody,
 };
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::SystemTime;
 
-/// No wait in these tests is longer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use super::patience::{PATIENCE, wait_for};
+
 pub const PORT: u16 = 19_777;
+pub const KEY: &[u8] = b"0123456789abcdef";
 
 /// A place for one test: a directory, and three addresses that no other test uses.
 pub struct Place {
@@ -34,11 +36,11 @@ impl Place {
         fs::create_dir_all(directory.join("store")).unwrap();
         // As root, the daemon becomes somebody else.
         for path in [directory.clone(), directory.join("store")] {
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
         let test = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(test < 31, "eight addresses for each test");
-        Place { directory, network: [100 + (process / 250 % 100) as u8, (process % 250) as u8], first_host: test * 8 }
+        assert!(test < 63, "four addresses for each test");
+        Place { directory, network: [100 + (process / 250 % 100) as u8, (process % 250) as u8], first_host: test * 4 }
     }
 
     /// The address of a member: 1 to 3.
@@ -60,6 +62,20 @@ impl Place {
         self.write_configuration(&format!("{members}{lines}"))
     }
 
+    /// As [`Place::configure`], with a key ([`KEY`]).
+    pub fn configure_signed(&self, lines: &str) -> PathBuf {
+        let line = self.key_file(KEY, 0o600);
+        self.configure(&format!("{line}{lines}"))
+    }
+
+    /// Writes a key file; the line of the configuration that names it.
+    pub fn key_file(&self, content: &[u8], mode: u32) -> String {
+        let path = self.directory.join("authkey");
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        format!("authfile = {}\n", path.display())
+    }
+
     /// Writes a configuration in which this member is alone.
     pub fn configure_alone(&self, lines: &str) -> PathBuf {
         self.write_configuration(&format!("site = {}\n{lines}", self.address(1)))
@@ -72,9 +88,15 @@ impl Place {
             if text.contains("journal =") { String::new() } else { format!("journal = {directory}/journal\n") };
         // Nobody's accounts differ from system to system; root's does not.
         let accounts = "site-user = root\nsite-group = root\narbitrator-user = root\narbitrator-group = root\n";
-        let head = format!("port = {PORT}\nstore = file:{directory}/store\n{journal}{accounts}");
+        let accounts = if text.contains("-user =") { "" } else { accounts };
+        let store = if text.contains("store =") { String::new() } else { format!("store = file:{directory}/store\n") };
+        let head = format!("port = {PORT}\n{store}{journal}{accounts}");
         fs::write(&path, format!("{head}{text}")).unwrap();
         path
+    }
+
+    pub fn log_file(&self) -> PathBuf {
+        self.directory.join("log")
     }
 
     pub fn lock_file(&self) -> PathBuf {
@@ -86,10 +108,15 @@ impl Place {
     }
 
     pub fn command(&self) -> Command {
+        self.command_as(1)
+    }
+
+    /// The daemon of this member: 1 to 3.
+    pub fn command_as(&self, member: u8) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_boothd"));
         command.args(["daemon", "-D", "-c"]).arg(self.directory.join("test.conf"));
         command.arg("-l").arg(self.lock_file());
-        command.arg("-s").arg(self.address(1).to_string());
+        command.arg("-s").arg(self.address(member).to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
@@ -99,26 +126,33 @@ impl Place {
         self.start_by(self.command())
     }
 
-    /// As [`Place::start`], with no more than so many open descriptors.
-    pub fn start_with_descriptors(&self, most: u32) -> Daemon {
+    /// As [`Place::command`], from a shell that has run this line.
+    pub fn command_through(&self, line: &str) -> Command {
         let boothd = self.command();
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
-        shell.arg(boothd.get_program()).args(boothd.get_args());
-        self.start_by(shell)
+        shell.args(["-c", &format!("{line}; exec \"$0\" \"$@\"")]);
+        shell.arg(boothd.get_program()).args(boothd.get_args()).stdin(Stdio::null()).stdout(Stdio::null());
+        shell
     }
 
-    fn start_by(&self, mut command: Command) -> Daemon {
-        let log = self.directory.join("log");
-        let stderr = fs::File::create(&log).unwrap();
-        command.arg("-S").stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        let child = command.spawn().unwrap();
-        let mut daemon = Daemon { child, log, address: self.socket(1), control: self.control_socket() };
+    /// As [`Place::start`], by this command.
+    pub fn start_by(&self, mut command: Command) -> Daemon {
+        let log = fs::File::create(self.log_file()).unwrap();
+        command.stderr(log);
+        self.start_unlogged(command)
+    }
+
+    /// As [`Place::start_by`], whose stderr leads where the command says.
+    pub fn start_unlogged(&self, mut command: Command) -> Daemon {
+        let child = command.arg("-S").spawn().unwrap();
+        let mut daemon =
+            Daemon { child, log: self.log_file(), address: self.socket(1), control: self.control_socket() };
+        let started = format!("booth_pid={} booth_state=started ", daemon.child.id());
         wait_for("the daemon is ready", || {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 panic!("the daemon ended with {status}: {}", daemon.log());
             }
-            daemon.log().contains(": ready")
+            fs::read_to_string(self.lock_file()).is_ok_and(|content| content.starts_with(&started))
         });
         daemon
     }
@@ -173,9 +207,23 @@ impl Daemon {
         answer
     }
 
+    /// How the daemon answers an unsigned request about a ticket, one result after another.
+    pub fn outcomes(&self, command: Code, ticket: &str) -> Vec<Outcome> {
+        let answer = self.ask(&request(command, ticket));
+        let length = request(command, ticket).len();
+        answer.chunks(length).map(|bytes| wire::decode(bytes, None).unwrap().header.outcome).collect()
+    }
+
     /// The text of `list` or `peers`, its length checked.
     pub fn text(&self, command: Code) -> String {
         text_of(&self.ask(&request(command, "")))
+    }
+
+    /// As [`Daemon::text`], where there is a key.
+    pub fn text_signed(&self, command: Code) -> String {
+        let answer = self.ask(&signed(SiteId(1), command, "", wall()));
+        let (_, length) = wire::decode_text_header(&answer, Some(&Key::new(KEY))).unwrap();
+        String::from_utf8(answer[answer.len() - length..].to_vec()).unwrap()
     }
 
     /// The answer to a line on the control socket.
@@ -229,20 +277,26 @@ pub fn request(command: Code, ticket: &str) -> Vec<u8> {
 
 /// An unsigned message about a ticket.
 pub fn message(sender: SiteId, command: Code, ticket: &str) -> Vec<u8> {
+    encoded(sender, command, ticket, WallTime(0), None)
+}
+
+/// A message about a ticket, signed with [`KEY`].
+pub fn signed(sender: SiteId, command: Code, ticket: &str, stamp: WallTime) -> Vec<u8> {
+    encoded(sender, command, ticket, stamp, Some(&Key::new(KEY)))
+}
+
+fn encoded(sender: SiteId, command: Code, ticket: &str, stamp: WallTime, key: Option<&Key>) -> Vec<u8> {
     let (reason, outcome, leader) = (Reason::None, Outcome::Success, LeaderField::Nobody);
-    let header = Header { stamp: WallTime(0), sender, command, request: None, options: 0, reason, outcome };
+    let header = Header { stamp, sender, command, request: None, options: 0, reason, outcome };
     let body = Body::Ticket(TicketBody { name: ticket, leader, term: 0, valid_for: 0 });
     let mut out = [0; MAX_MESSAGE];
-    let length = wire::encode(&Message { header, body }, None, &mut out);
+    let length = wire::encode(&Message { header, body }, key, &mut out);
     out[..length].to_vec()
 }
 
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+/// The wall clock.
+pub fn wall() -> WallTime {
+    WallTime(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64)
 }
 
 fn wait_for_exit(child: &mut Child) -> ExitStatus {

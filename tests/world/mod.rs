@@ -245,15 +245,6 @@ impl World {
     pub fn new(plan: Plan) -> World {
         let mut dice = Dice::new(plan.seed);
         let count = plan.sites + plan.arbitrators;
-        let empty = Record {
-            term: 0,
-            voted_term: 0,
-            vote: None,
-            leader: None,
-            active: false,
-            forgetful: false,
-            stamp: WallTime(0),
-        };
         let hosts = (0..count)
             .map(|index| Host {
                 name: if index < plan.sites {
@@ -268,7 +259,7 @@ impl World {
                 store: vec![Held::default(); plan.tickets.len()],
                 habit: StoreHabit { delay_ms: 20, fails_per_mille: 0, hangs: false },
                 handler_passes: true,
-                journal: vec![plan.remember.then_some(empty); plan.tickets.len()],
+                journal: vec![plan.remember.then(Record::default); plan.tickets.len()],
                 journal_fails: false,
                 offset_ms: 1_000 + dice.roll(100_000),
                 drift_ppm: 0,
