@@ -23,6 +23,9 @@ const TIMING: Timing = Timing::SECONDS;
 /// The longest that anything may take that nothing stands in the way of, on a busy machine.
 const PROMPT: Duration = Duration::from_secs(10);
 
+/// What is wrong where the reference gets away with what is known to double its tickets.
+const PROVES_NOTHING: &str = "the peer's fault no longer shows, or the lab does not provoke it";
+
 /// A story, told of three members that all run the same program.
 type Story = fn(&str, Program);
 
@@ -154,7 +157,9 @@ fn sole_backer_restarted(name: &str, program: Program, journal_lost: bool) {
     cluster.heal(SITE_2);
     cluster.wait_for_store(SITE_2, true, takeover(&cluster));
     cluster.wait_for_store(SITE_1, false, takeover(&cluster));
-    report(name, &cluster, program, cluster.handover(SITE_1, SITE_2, since));
+    let handover = cluster.handover(SITE_1, SITE_2, since);
+    report(name, &cluster, program, handover);
+    assert!(program.is_ours() || handover.doubled > 0.0, "{PROVES_NOTHING}");
 }
 
 /// Our leader was once restarted in the first minutes of its first life, when it does not know yet whom it may have
@@ -324,6 +329,7 @@ fn store_hangs(name: &str, program: Program) {
         cluster.release_store(SITE_1);
         cluster.wait_for_store(SITE_1, false, PROMPT);
         let doubled = cluster.double_ownership();
+        assert!(doubled > 0.0, "{PROVES_NOTHING}");
         return say(&format!("{name}: {program:?}: the ticket moves; {doubled:.2} s of double ownership"));
     }
     let end = Instant::now() + takeover(&cluster);
