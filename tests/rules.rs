@@ -193,6 +193,22 @@ fn s7_a_restarted_arbitrator_knows_whose_lease_it_respects() {
     assert_eq!(world.grants, 1);
 }
 
+/// A leader killed in the first minutes of its first life let its lease run out, though its journal says that it leads.
+#[test]
+fn s7_a_leader_without_older_memory_stands_for_its_own_lease() {
+    let mut world = World::new(plan(3_000));
+    world.kill_and_lose_journal(0);
+    world.boot(0);
+    world.run(2_000);
+    world.grant(0, "T");
+    world.run(2_000);
+    assert_eq!(world.holder(0), Some(0));
+    world.kill(0);
+    world.boot(0);
+    let revoked = world.run_until(2 * EXPIRE, |world| world.holder(0) != Some(0));
+    assert_eq!(revoked, None, "{}", world.transcript.join("\n"));
+}
+
 #[test]
 fn s8_a_grant_that_the_store_finishes_too_late_is_revoked() {
     let mut world = World::new(plan(0));
@@ -266,6 +282,28 @@ fn s11_a_replayed_history_has_no_effect() {
         world.run(500);
     }
     assert!(world.now_ms - start <= EXPIRE + 1_500, "{}", world.transcript.join("\n"));
+}
+
+/// A recorded revoke by a client was taken again by a site that had been restarted since.
+#[test]
+fn s11_a_clients_request_is_not_taken_again_after_a_restart() {
+    let mut world = granted(0);
+    let request = world.request(0, Command::ClientRevoke, "T", 0);
+    let client = world.hand_over(0, &request);
+    world.run(1_000);
+    assert_eq!((world.answer(client), world.holder(0)), (Some(Outcome::Success), None));
+    world.grant(0, "T");
+    world.run(1_000);
+    for restarted in [false, true] {
+        if restarted {
+            world.kill(0);
+            world.boot(0);
+            world.run(2_000);
+        }
+        let client = world.hand_over(0, &request);
+        world.run(2_000);
+        assert_eq!((world.answer(client), world.holder(0)), (Some(Outcome::AuthenticationFailed), Some(0)));
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Ticket {
         if !self.promise.allows(me, at) {
             at = self.promise.hold();
         }
-        if let Some(until) = self.forgetful_until.filter(|_| reason != Reason::Administrator) {
+        if let Some(until) = self.forgetful_until.filter(|_| self.too_forgetful(reason, me, turn.now.boot)) {
             at = at.max(until);
         }
         self.planned = Some(Planned { at: at + delay, reason, same_term: false });
@@ -65,7 +65,7 @@ impl Ticket {
     pub(crate) fn begin_acquire<S: Sink>(&mut self, turn: &mut Turn<'_, S>, planned: Planned) {
         let now = turn.now.boot;
         let administrator = planned.reason == Reason::Administrator;
-        let too_early = !self.promise.allows(turn.me(), now) || (self.forgetful() && !administrator);
+        let too_early = !self.promise.allows(turn.me(), now) || self.too_forgetful(planned.reason, turn.me(), now);
         if self.role == Role::Loading || self.catching_up.is_some() || too_early {
             let later = self.catching_up.unwrap_or(now + self.settings.timeout);
             return self.plan_election(turn, later, planned.reason, None);

@@ -45,6 +45,8 @@ pub struct Node<'s> {
     wheel: Wheel<'s>,
     pub(crate) stamps: StampClock,
     pub(crate) sequence: Sequence,
+    /// What our wall clock said when we started: what a client asked for before that may have been done (S11).
+    pub(crate) started: WallTime,
     /// For how long a member must have been silent before a wrong clock of its is forgiven (S11).
     reanchor: Millis,
 }
@@ -75,6 +77,7 @@ impl<'s> Node<'s> {
             peers: core::array::from_fn(|_| Peer::default()),
             wheel: Wheel::new(storage.timers, now.boot),
             stamps,
+            started: now.wall,
             reanchor,
         }
     }

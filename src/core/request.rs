@@ -43,6 +43,10 @@ impl Node<'_> {
             let within = header.stamp.after(skew) >= now.wall;
             return if within { Ok(()) } else { Err(DropReason::StaleStamp) };
         }
+        // No window outlives a restart. A clock that has been set back since then tells nothing.
+        if header.stamp.seconds() < self.started.seconds() && now.wall >= self.started {
+            return Err(DropReason::Replayed);
+        }
         let member = member_of(&self.settings, header.sender).ok_or(DropReason::UnknownSender)?;
         let window = &mut self.peers[member.at()].client_window;
         let terms = Terms { late: Lateness::Harmless, precision: Precision::Second, skew, reanchor: Millis(0) };

@@ -257,6 +257,12 @@ impl Ticket {
         self.forgetful_until.is_some()
     }
 
+    /// Whether having no memory keeps it from standing for election (S7). Not where an administrator asks, and not
+    /// for a lease of its own: nobody else was helped since that began, and this is remembered.
+    pub(crate) fn too_forgetful(&self, reason: Reason, me: MemberIndex, now: Instant) -> bool {
+        self.forgetful() && reason != Reason::Administrator && self.promise.leader(now) != Some(me)
+    }
+
     /// Who holds the ticket as far as we know: us, or the leader that we follow.
     pub(crate) fn known_leader(&self, now: Instant) -> Option<MemberIndex> {
         if self.is_manual() { self.term_leader } else { self.promise.leader(now) }

@@ -1,7 +1,7 @@
 //! Two sites and an arbitrator, each run by either program, with the same configuration.
 
 use super::network::{Family, Network, PORT};
-use super::process::{Daemon, Outcome, Program, netlink_shim, run};
+use super::process::{Daemon, Outcome, Program, clock_shim, netlink_shim, run};
 use super::ticket_store::{self, Change, double_ownership};
 use super::{eventually, say};
 use std::fs;
@@ -23,6 +23,10 @@ pub const ARBITRATOR: usize = 2;
 pub const TICKET: &str = "T";
 /// A ticket that only the administrator moves, in every cluster.
 pub const MANUAL_TICKET: &str = "M";
+/// The second automatic ticket, in clusters that have one.
+pub const SECOND_TICKET: &str = "U";
+/// A host that is no member and has no key, in clusters that have one.
+pub const OUTSIDER: usize = HOSTS;
 /// The secret of clusters with authentication.
 pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -71,6 +75,21 @@ pub struct Plan {
     pub timing: Timing,
 }
 
+/// What a cluster has beside its plan.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras {
+    /// The tickets have a before-acquire-handler, which succeeds until [`Cluster::fail_handler`].
+    pub handler: bool,
+    /// There is a [`SECOND_TICKET`].
+    pub second_ticket: bool,
+    /// This host keeps its journal on a small file system of its own; see [`Cluster::fill_disk`].
+    pub small_disk: Option<usize>,
+    /// The wall clock of this host can be stepped; see [`Cluster::step_clock`].
+    pub clock: Option<usize>,
+    /// There is an [`OUTSIDER`].
+    pub outsider: bool,
+}
+
 /// A ticket's line in the answer to `list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -83,9 +102,10 @@ pub struct Listed {
 /// Running members. Dropping it ends them and removes all that was made; after a panic it first prints their logs.
 pub struct Cluster {
     plan: Plan,
+    extras: Extras,
     // Daemons go before the network that they run in.
-    daemons: [Option<Daemon>; HOSTS],
-    network: Network,
+    pub(super) daemons: [Option<Daemon>; HOSTS],
+    pub(super) network: Network,
     directory: PathBuf,
     /// When a host was killed: it holds nothing from then on, whatever its store says.
     killed: [Vec<f64>; HOSTS],
@@ -94,10 +114,16 @@ pub struct Cluster {
 impl Cluster {
     /// Makes the hosts and starts all members; returns when each answers clients.
     pub fn start(plan: Plan) -> Self {
-        let network = Network::new(HOSTS, plan.family);
+        Cluster::start_with(plan, Extras::default())
+    }
+
+    /// As [`Cluster::start`], with something beside the plan.
+    pub fn start_with(plan: Plan, extras: Extras) -> Self {
+        let network = Network::new(HOSTS + usize::from(extras.outsider), plan.family);
         let directory = std::env::temp_dir().join(network.name());
         let mut cluster = Cluster {
             plan,
+            extras,
             daemons: [const { None }; HOSTS],
             network,
             directory,
@@ -129,11 +155,16 @@ impl Cluster {
         // Our client is geostore under that name.
         symlink(Program::Ours.client(), self.directory.join("bin/geostore")).expect("link");
         file(self.directory.join("netlink_done.so"), netlink_shim(), 0o755);
+        file(self.directory.join("step_clock.so"), clock_shim(), 0o755);
         file(self.directory.join("key"), KEY, 0o600);
         file(self.directory.join("wrong-key"), b"another secret that nobody knows", 0o600);
         for host in 0..HOSTS {
             let home = self.home(host);
             make(&home, 0o777);
+            make(&home.join("disk"), 0o777);
+            file(home.join("clock-step"), &0i64.to_ne_bytes(), 0o644);
+            let handler = format!("#!/bin/sh\n[ ! -e '{}' ]\n", home.join("handler-fails").display());
+            file(home.join("handler"), handler.as_bytes(), 0o755);
             for (name, program, key) in [
                 ("reference.conf", Program::Reference, "key"),
                 ("ours.conf", Program::Ours, "key"),
@@ -160,21 +191,35 @@ impl Cluster {
         }
         if program.is_ours() {
             // An extension that the reference refuses to read.
-            text += &format!("journal = {}\n", self.home(host).join("journal").display());
+            text += &format!("journal = {}\n", self.journal(host).display());
         }
-        text + &format!(
-            "ticket = \"{TICKET}\"\n expire = {}\n renewal-freq = {}\n timeout = {}\n retries = {}\n acquire-after = {}\n\
-             ticket = \"{MANUAL_TICKET}\"\n mode = manual\n",
-            ms(timing.expire),
-            ms(timing.renewal),
-            ms(timing.timeout),
-            timing.retries,
-            ms(acquire_after),
-        )
+        let handler = match self.extras.handler {
+            true => format!(" before-acquire-handler = \"{}\"\n", self.home(host).join("handler").display()),
+            false => String::new(),
+        };
+        let second = if self.extras.second_ticket { SECOND_TICKET } else { "" };
+        for ticket in [TICKET, second].iter().filter(|ticket| !ticket.is_empty()) {
+            text += &format!(
+                "ticket = \"{ticket}\"\n expire = {}\n renewal-freq = {}\n timeout = {}\n retries = {}\n \
+                 acquire-after = {}\n{handler}",
+                ms(timing.expire),
+                ms(timing.renewal),
+                ms(timing.timeout),
+                timing.retries,
+                ms(acquire_after),
+            );
+        }
+        text + &format!("ticket = \"{MANUAL_TICKET}\"\n mode = manual\n")
+    }
+
+    /// Where a host's journal is, as its daemon sees it.
+    pub(super) fn journal(&self, host: usize) -> PathBuf {
+        let directory = if self.extras.small_disk == Some(host) { "disk" } else { "" };
+        self.home(host).join(directory).join("journal")
     }
 
     /// The directory of a host: configurations, log, lock, journal, store.
-    fn home(&self, host: usize) -> PathBuf {
+    pub(super) fn home(&self, host: usize) -> PathBuf {
         self.directory.join(format!("host-{host}"))
     }
 
@@ -194,16 +239,28 @@ impl Cluster {
         self.wait_until_up(host);
     }
 
-    fn launch(&mut self, host: usize) {
+    /// Starts a member and returns at once.
+    pub fn launch(&mut self, host: usize) {
         assert!(self.daemons[host].is_none(), "host {host} runs already");
         let (program, home) = (self.plan.programs[host], self.home(host));
-        let mut command = self.command(host, program, Path::new(program.daemon()));
+        let daemon = Path::new(program.daemon());
+        let mut command = match self.extras.small_disk == Some(host) {
+            // In the mount namespace that `ip netns exec` makes: nobody else sees it, and it goes with the daemon.
+            true => {
+                let mut command = self.command(host, program, Path::new("/bin/sh"));
+                command.args(["-c", "mount -t tmpfs -o size=32k,mode=777 small \"$0\" && exec \"$@\""]);
+                command.arg(home.join("disk")).arg(daemon);
+                command
+            }
+            false => self.command(host, program, daemon),
+        };
         command.args(["daemon", "-S", "-c"]).arg(self.configuration_path(host, program, false));
         command.arg("-l").arg(home.join("lock"));
         self.daemons[host] = Some(Daemon::start(&mut command, &home.join("log")));
     }
 
-    fn wait_until_up(&mut self, host: usize) {
+    /// Waits until a member answers clients.
+    pub fn wait_until_up(&mut self, host: usize) {
         let what = format!("host {host} answers clients");
         eventually(&what, Duration::from_secs(20), || {
             let daemon = self.daemons[host].as_mut().expect("launched");
@@ -220,8 +277,16 @@ impl Cluster {
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.directory.join("bin").display()));
         command.env("CRM_TICKET_DIR", self.home(host)).env("TZ", "UTC");
+        let mut preloaded = Vec::new();
         if !program.is_ours() {
-            command.env("LD_PRELOAD", self.directory.join("netlink_done.so"));
+            preloaded.push(self.directory.join("netlink_done.so").display().to_string());
+        }
+        if self.extras.clock == Some(host) {
+            command.env("BOOTH_CLOCK_STEP", self.home(host).join("clock-step"));
+            preloaded.push(self.directory.join("step_clock.so").display().to_string());
+        }
+        if !preloaded.is_empty() {
+            command.env("LD_PRELOAD", preloaded.join(":"));
         }
         command
     }
@@ -245,6 +310,14 @@ impl Cluster {
     pub fn geostore(&self, host: usize, program: Program, arguments: &[&str]) -> Outcome {
         let path = if program.is_ours() { self.directory.join("bin/geostore") } else { "/usr/sbin/geostore".into() };
         self.client_at(&path, host, program, false, arguments)
+    }
+
+    /// What `boothctl status` prints of a running member of ours.
+    pub fn status(&self, host: usize) -> Result<String, String> {
+        let mut command = self.command(host, Program::Ours, Path::new(Program::Ours.client()));
+        command.args(["status", "-c"]).arg(self.configuration_path(host, Program::Ours, false));
+        let outcome = run(command.arg("-l").arg(self.home(host).join("lock")))?;
+        if outcome.status == Some(0) { Ok(outcome.stdout) } else { Err(format!("{outcome:?}")) }
     }
 
     fn client_with(&self, host: usize, program: Program, wrong_key: bool, arguments: &[&str]) -> Outcome {
@@ -317,6 +390,17 @@ impl Cluster {
     /// What a site wrote to its store.
     pub fn writes(&self, site: usize) -> Vec<Change> {
         ticket_store::history(&self.home(site), TICKET)
+    }
+
+    /// The calls of `crm_ticket` for the ticket at a site, in the order of time.
+    pub fn calls(&self, site: usize) -> Vec<String> {
+        let text = fs::read_to_string(self.home(site).join("calls")).unwrap_or_default();
+        text.lines().filter(|line| line.contains(&format!(" -t {TICKET} "))).map(str::to_owned).collect()
+    }
+
+    /// What a member has logged.
+    pub fn log(&self, host: usize) -> String {
+        String::from_utf8_lossy(&fs::read(self.home(host).join("log")).unwrap_or_default()).into_owned()
     }
 
     /// How often a site wrote the grant: once when acquired, and at each renewal.

@@ -4,7 +4,8 @@
 # Stand-in for Pacemaker's crm_ticket, for the live tests: one host's tickets in the directory
 # CRM_TICKET_DIR, one directory a ticket, one file an attribute. Each change of the grant is one line in
 # CRM_TICKET_DIR/history: seconds since the epoch, ticket, "granted" or "revoked". Each call is a line in
-# CRM_TICKET_DIR/calls. While CRM_TICKET_DIR/fail exists each write fails.
+# CRM_TICKET_DIR/calls. While CRM_TICKET_DIR/fail exists each write fails, while CRM_TICKET_DIR/flaky exists
+# every second one, and all that has to do with the ticket that CRM_TICKET_DIR/hang names hangs.
 
 dir=${CRM_TICKET_DIR:?the directory of this host}
 echo "$(date +%s.%N) $*" >>"$dir/calls"
@@ -34,6 +35,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+while [ -e "$dir/hang" ] && [ "$(cat "$dir/hang")" = "$ticket" ]; do sleep 0.2; done
 # Ticket names may hold '/'.
 state=$dir/$(printf %s "$ticket" | tr / ,)
 
@@ -58,6 +60,10 @@ esac
 # Pacemaker asks for confirmation where a grant or a revoke is not forced.
 [ -z "$verb" ] || [ -n "$force" ] || exit 4
 [ ! -e "$dir/fail" ] || exit 1
+if [ -e "$dir/flaky" ] && ! rmdir "$dir/flaky.failed" 2>/dev/null; then
+    mkdir "$dir/flaky.failed"
+    exit 1
+fi
 mkdir -p "$state"
 [ -z "$drop" ] || rm -f "$state/$drop"
 if [ -s "$pairs" ]; then

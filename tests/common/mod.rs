@@ -8,13 +8,20 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of the lab")]
 
 mod cluster;
+mod faults;
 mod network;
 mod process;
+mod tap;
 mod ticket_store;
 
-pub use cluster::{ARBITRATOR, Cluster, HOSTS, KEY, Listed, MANUAL_TICKET, Plan, SITE_1, SITE_2, TICKET, Timing};
-pub use network::Family;
+pub use cluster::{
+    ARBITRATOR, Cluster, Extras, HOSTS, KEY, Listed, MANUAL_TICKET, OUTSIDER, Plan, SECOND_TICKET, SITE_1, SITE_2,
+    TICKET, Timing, now,
+};
+pub use faults::Handover;
+pub use network::{Family, PORT};
 pub use process::{Outcome, Program};
+pub use tap::{Recorded, Tap, Transport, put};
 pub use ticket_store::{Change, double_ownership};
 
 use std::io::Write;

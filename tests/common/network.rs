@@ -1,10 +1,14 @@
 //! Three hosts on one switch: four network namespaces, named after this process and a counter.
 
 use super::process::{Outcome, run};
+use nix::sched::{CloneFlags, setns};
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 /// The port that every member listens on.
 pub const PORT: u16 = 9929;
@@ -60,7 +64,8 @@ impl Network {
         &self.prefix
     }
 
-    fn switch(&self) -> String {
+    /// The namespace through which all traffic passes.
+    pub fn switch(&self) -> String {
         format!("{}-switch", self.prefix)
     }
 
@@ -83,6 +88,16 @@ impl Network {
         let mut command = Command::new("/usr/sbin/ip");
         command.args(["netns", "exec", &self.namespace(host)]).arg(program);
         command
+    }
+
+    /// Runs `act` on a thread that is inside a namespace: what sockets it opens stay there.
+    pub fn inside<T: Send>(&self, namespace: &str, act: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(Path::new("/run/netns").join(namespace)).expect("a namespace of ours");
+        let entered = || {
+            setns(&namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
+            act()
+        };
+        thread::scope(|scope| scope.spawn(entered).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Replaces the packet filter of a host: nft rules for what comes in and for what goes out over its link.

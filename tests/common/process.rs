@@ -1,5 +1,7 @@
 //! Programs as they are started on a host: Debian's and ours, daemons and short commands.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -97,6 +99,16 @@ impl Daemon {
         Daemon { child: command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")) }
     }
 
+    /// Its process number: what starts it replaces itself by it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().try_into().expect("a pid")), signal).expect("own child");
+    }
+
     /// Exit status when it has ended by itself.
     pub fn ended(&mut self) -> Option<String> {
         self.child.try_wait().expect("own child").map(|status| status.to_string())
@@ -104,8 +116,7 @@ impl Daemon {
 
     /// Ends it with SIGTERM, and with SIGKILL after five seconds. Whether SIGTERM was enough.
     pub fn terminate(mut self) -> bool {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a pid"));
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        self.signal(Signal::SIGTERM);
         let end = Instant::now() + Duration::from_secs(5);
         while Instant::now() < end {
             if self.ended().is_some() {
@@ -127,14 +138,22 @@ impl Drop for Daemon {
 /// The shared object that Debian's booth 1.0 needs on newer kernels, compiled once.
 pub fn netlink_shim() -> &'static [u8] {
     static SHIM: OnceLock<Vec<u8>> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/netlink_done.c");
-        let object = std::env::temp_dir().join(format!("booth-netlink-{}.so", std::process::id()));
-        let arguments = ["-shared", "-fPIC", "-O2", "-o"].map(OsStr::new);
-        let compiled = run(Command::new("/usr/bin/gcc").args(arguments).arg(&object).arg(&source)).expect("gcc runs");
-        assert_eq!(compiled.status, Some(0), "gcc: {}", compiled.stderr);
-        let bytes = std::fs::read(&object).expect("compiled shim");
-        let _ = std::fs::remove_file(&object);
-        bytes
-    })
+    SHIM.get_or_init(|| compiled("netlink_done"))
+}
+
+/// The shared object that steps the wall clock of one host's daemon and clients, compiled once.
+pub fn clock_shim() -> &'static [u8] {
+    static SHIM: OnceLock<Vec<u8>> = OnceLock::new();
+    SHIM.get_or_init(|| compiled("step_clock"))
+}
+
+fn compiled(name: &str) -> Vec<u8> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common").join(name).with_extension("c");
+    let object = std::env::temp_dir().join(format!("booth-{name}-{}.so", std::process::id()));
+    let arguments = ["-shared", "-fPIC", "-O2", "-o"].map(OsStr::new);
+    let compiled = run(Command::new("/usr/bin/gcc").args(arguments).arg(&object).arg(&source)).expect("gcc runs");
+    assert_eq!(compiled.status, Some(0), "gcc: {}", compiled.stderr);
+    let bytes = std::fs::read(&object).expect("compiled shim");
+    let _ = std::fs::remove_file(&object);
+    bytes
 }

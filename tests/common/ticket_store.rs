@@ -34,7 +34,16 @@ pub fn attribute(directory: &Path, ticket: &str, name: &str) -> Option<String> {
 pub fn double_ownership(one: &[Change], other: &[Change], now: f64) -> f64 {
     let (ones, others) = (spans(one, now), spans(other, now));
     let pairs = ones.iter().flat_map(|a| others.iter().map(move |b| (a, b)));
-    pairs.map(|(a, b)| (a.1.min(b.1) - a.0.max(b.0)).max(0.0)).sum()
+    // Folded, since the sum of nothing is -0.
+    pairs.map(|(a, b)| (a.1.min(b.1) - a.0.max(b.0)).max(0.0)).fold(0.0, |sum, shared| sum + shared)
+}
+
+/// Seconds from the end at one site to the grant at the other that came next: the first one at `other` after `since`.
+/// Negative where both held it. `None`: nothing has been granted there yet.
+pub fn distance(one: &[Change], other: &[Change], since: f64, now: f64) -> Option<f64> {
+    let (granted, _) = spans(other, now).into_iter().find(|span| span.0 >= since)?;
+    let (_, ended) = spans(one, now).into_iter().rfind(|span| span.0 < granted)?;
+    Some(granted - ended)
 }
 
 fn spans(changes: &[Change], now: f64) -> Vec<(f64, f64)> {
@@ -69,5 +78,15 @@ mod tests {
         assert_eq!(double_ownership(&one, &other, 24.0), 3.0 + 2.5);
         assert_eq!(double_ownership(&one, &[], 24.0), 0.0);
         assert_eq!(double_ownership(&one, &changes(&[(11.0, true), (20.0, false)]), 24.0), 0.0);
+    }
+
+    #[test]
+    fn distance_is_from_the_end_of_the_last_grant_before_the_other() {
+        let one = changes(&[(0.0, false), (1.0, true), (6.0, true), (11.0, false), (30.0, true)]);
+        let after = |at: f64| changes(&[(0.5, true), (0.6, false), (at, true)]);
+        assert_eq!(distance(&one, &after(14.0), 1.0, 40.0), Some(3.0));
+        assert_eq!(distance(&one, &after(9.0), 1.0, 40.0), Some(-2.0));
+        assert_eq!(distance(&one, &after(35.0), 1.0, 40.0), Some(-5.0));
+        assert_eq!(distance(&one, &[], 1.0, 40.0), None);
     }
 }

@@ -415,6 +415,12 @@ impl World {
 
     /// A client's request to a member: grant, revoke. Gives the client's number.
     pub fn ask(&mut self, host: usize, command: Command, ticket: &str, options: u32) -> u64 {
+        let bytes = self.request(host, command, ticket, options);
+        self.hand_over(host, &bytes)
+    }
+
+    /// What a client on a member's host would send now.
+    pub fn request(&mut self, host: usize, command: Command, ticket: &str, options: u32) -> Vec<u8> {
         self.clients += 1;
         let header = Header {
             stamp: if self.plan.key { WallTime(self.clock(host).wall.0 + self.clients) } else { WallTime(0) },
@@ -429,8 +435,14 @@ impl World {
         let mut bytes = [0; MAX_MESSAGE];
         let key = self.key();
         let length = wire::encode(&Message { header, body: Body::Ticket(body) }, key.as_ref(), &mut bytes);
+        bytes[..length].to_vec()
+    }
+
+    /// Hands a request to a member. Gives the client's number.
+    pub fn hand_over(&mut self, host: usize, request: &[u8]) -> u64 {
+        self.clients += 1;
         let client = self.clients;
-        self.input(host, Input::Request { client: ClientId(client), bytes: &bytes[..length] });
+        self.input(host, Input::Request { client: ClientId(client), bytes: request });
         client
     }
 
