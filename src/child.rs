@@ -29,17 +29,20 @@
 //! A request may be finished at once (the file store, a program that cannot be started): ask
 //! `next_finished` until it has nothing more before every poll, not only after an event.
 
+mod program;
+
+pub use program::Program;
+
 use crate::process::privileges;
 use booth_core::time::{Instant, Millis};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use program::Started;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process_group, pidfd_open, waitpid};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// How many mio tokens each child takes: its pidfd and two pipes.
 pub const TOKENS_PER_CHILD: usize = 3;
@@ -104,7 +107,7 @@ pub struct Children {
 #[derive(Debug)]
 struct Running {
     id: ChildId,
-    child: Child,
+    pid: Pid,
     pidfd: OwnedFd,
     stdout: Output,
     stderr: Output,
@@ -151,30 +154,27 @@ impl Children {
         self.running() < self.limit && self.slots.iter().any(Option::is_none)
     }
 
-    /// Starts a program; `command` says which, with which arguments and environment, and leaves the
-    /// rest to us. It is killed with its process group at `deadline`.
-    pub fn spawn(&mut self, mut command: Command, deadline: Instant) -> io::Result<ChildId> {
+    /// Starts a program. It is killed with its process group at `deadline`.
+    pub fn spawn(&mut self, program: Program, deadline: Instant) -> io::Result<ChildId> {
         let free = self.slots.iter().position(Option::is_none).filter(|_| self.has_room());
         let Some(at) = free else {
             return Err(io::Error::new(ErrorKind::QuotaExceeded, "too many child processes"));
         };
-        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        privileges::leave_to_oom_killer(child.id());
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let opened = self.watch(at, &child, stdout.map(OwnedFd::from), stderr.map(OwnedFd::from));
-        match opened {
+        let started = program.spawn()?;
+        let pid = started.pid;
+        privileges::leave_to_oom_killer(pid);
+        match self.watch(at, started) {
             Ok((pidfd, stdout, stderr)) => {
                 let id = ChildId(self.next_id);
                 self.next_id += 1;
                 let deadline = Some(deadline);
-                self.slots[at] = Some(Running { id, child, pidfd, stdout, stderr, deadline, killed: None });
+                self.slots[at] = Some(Running { id, pid, pidfd, stdout, stderr, deadline, killed: None });
                 Ok(id)
             }
             Err(error) => {
-                kill_group(&child);
+                kill_group(pid);
                 // Out of descriptors or memory: it has hardly begun, and dies at once.
-                let _ = child.wait();
+                let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
                 Err(error)
             }
         }
@@ -244,13 +244,12 @@ impl Children {
     fn reap(&mut self, at: usize) -> bool {
         let Some(slot) = self.slots.get_mut(at) else { return false };
         let Some(running) = slot else { return false };
-        let status = match running.child.try_wait() {
-            Ok(Some(status)) => status,
+        let ending = match waitpid(Some(running.pid), WaitOptions::NOHANG) {
+            Ok(Some((_, status))) => ending(status, running.killed),
             Ok(None) => return false,
             // Somebody else has reaped it, which nobody may do: how it ended is not known.
-            Err(_) => ExitStatus::from_raw(Signal::KILL.as_raw()),
+            Err(_) => running.killed.unwrap_or(Ending::Signal(Signal::KILL.as_raw())),
         };
-        let ending = ending(status, running.killed);
         running.stdout.read();
         running.stderr.read();
         let stuck = running.is_stuck();
@@ -264,17 +263,10 @@ impl Children {
     }
 
     /// Opens what tells of a child's end, and has the poll watch it and the pipes.
-    fn watch(
-        &self,
-        at: usize,
-        child: &Child,
-        stdout: Option<OwnedFd>,
-        stderr: Option<OwnedFd>,
-    ) -> io::Result<(OwnedFd, Output, Output)> {
-        let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::NONBLOCK)?;
+    fn watch(&self, at: usize, started: Started) -> io::Result<(OwnedFd, Output, Output)> {
+        let Started { pid, stdout, stderr } = started;
+        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
         self.register(at, 0, &pidfd)?;
-        let [stdout, stderr] = [stdout, stderr].map(|pipe| pipe.ok_or(io::Error::from(ErrorKind::BrokenPipe)));
-        let (stdout, stderr) = (stdout?, stderr?);
         self.register(at, 1, &stdout)?;
         self.register(at, 2, &stderr)?;
         let stdout = Output::new(stdout, Keep::First(STDOUT_LIMIT))?;
@@ -292,8 +284,8 @@ impl Drop for Children {
     /// Leaves none behind that runs on its own; does not wait for any.
     fn drop(&mut self) {
         for running in self.slots.iter_mut().flatten() {
-            kill_group(&running.child);
-            let _ = running.child.try_wait();
+            kill_group(running.pid);
+            let _ = waitpid(Some(running.pid), WaitOptions::NOHANG);
         }
     }
 }
@@ -307,7 +299,7 @@ impl Running {
         if self.killed.is_none() {
             self.killed = Some(why);
             self.deadline = Some(now + REAP_GRACE);
-            kill_group(&self.child);
+            kill_group(self.pid);
         }
     }
 
@@ -323,13 +315,13 @@ impl Running {
 }
 
 /// Kills the group that a child heads. The child has not been reaped, so the number is still its own.
-fn kill_group(child: &Child) {
-    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+fn kill_group(pid: Pid) {
+    let _ = kill_process_group(pid, Signal::KILL);
 }
 
 /// A child that ended by itself just before it would have been killed has ended by itself.
-fn ending(status: ExitStatus, killed: Option<Ending>) -> Ending {
-    match (status.code(), status.signal(), killed) {
+fn ending(status: WaitStatus, killed: Option<Ending>) -> Ending {
+    match (status.exit_status(), status.terminating_signal(), killed) {
         (Some(code), _, _) => Ending::Status(code),
         (None, Some(signal), Some(why)) if signal == Signal::KILL.as_raw() => why,
         (None, signal, _) => Ending::Signal(signal.unwrap_or(0)),

@@ -17,7 +17,7 @@
 //! ends an older one. [`MAX_RUNS`] run at once, others wait for their turn; their time runs as well.
 //! [`crate::child`] shows how the event loop drives it.
 
-use crate::child::{ChildId, Children, Exited};
+use crate::child::{ChildId, Children, Exited, Program};
 use booth_core::input::RequestNumber;
 use booth_core::settings::TicketIndex;
 use booth_core::sink::HandlerRequest;
@@ -29,7 +29,6 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The most handlers that run at once.
 pub const MAX_RUNS: usize = 8;
@@ -220,16 +219,14 @@ fn failure(program: &Path, exited: &Exited) -> String {
     format!("{}: {}", program.display(), exited.words())
 }
 
-fn command(settings: &Settings, handler: &TicketHandler, program: &Path, expires: WallTime) -> Command {
-    let mut command = Command::new(program);
-    command
+fn command(settings: &Settings, handler: &TicketHandler, program: &Path, expires: WallTime) -> Program {
+    Program::new(program)
         .args(&handler.arguments)
         .env("BOOTH_TICKET", &handler.ticket)
         .env("BOOTH_LOCAL", &settings.local)
         .env("BOOTH_CONF_PATH", &settings.configuration_path)
         .env("BOOTH_CONF_NAME", &settings.configuration_name)
-        .env("BOOTH_TICKET_EXPIRES", expires.seconds().to_string());
-    command
+        .env("BOOTH_TICKET_EXPIRES", expires.seconds().to_string())
 }
 
 /// The programs that a handler stands for: seen when it is run, so that an administrator may change
@@ -244,13 +241,13 @@ fn programs_of(handler: &Path) -> Result<VecDeque<PathBuf>, String> {
         let name = entry.map_err(wrong)?.file_name();
         let hidden = name.as_encoded_bytes().starts_with(b".");
         if !hidden && is_executable(&handler.join(&name)) {
-            names.push(name);
+            // In order; a directory has so few that a sort would be more.
+            names.insert(names.partition_point(|earlier| *earlier < name), name);
         }
         if names.len() > MAX_PROGRAMS {
             return Err(format!("{} has more than {MAX_PROGRAMS} programs", handler.display()));
         }
     }
-    names.sort();
     Ok(names.into_iter().map(|name| handler.join(name)).collect())
 }
 

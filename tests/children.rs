@@ -3,10 +3,9 @@
 
 mod turns;
 
-use booth::child::{Children, Ending, Exited, REAP_GRACE, STDERR_LIMIT, STDOUT_LIMIT};
+use booth::child::{Children, Ending, Exited, Program, REAP_GRACE, STDERR_LIMIT, STDOUT_LIMIT};
 use booth_core::time::{Instant, Millis};
 use mio::Token;
-use std::process::Command;
 use std::time::{Duration, Instant as Clock};
 use turns::Turns;
 
@@ -30,8 +29,7 @@ impl Loop {
     }
 
     fn shell(&mut self, script: &str, span: Millis) -> booth::child::ChildId {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
+        let command = Program::new("sh").args(["-c", script]);
         self.children.spawn(command, self.now() + span).unwrap()
     }
 
@@ -145,7 +143,7 @@ fn no_more_children_than_the_limit() {
     let first = world.shell("exec sleep 60", LONG);
     world.shell("exec sleep 60", LONG);
     assert!(!world.children.has_room());
-    let refused = world.children.spawn(Command::new("true"), world.now() + LONG);
+    let refused = world.children.spawn(Program::new("true"), world.now() + LONG);
     assert_eq!(refused.unwrap_err().to_string(), "too many child processes");
     world.children.kill(world.now(), first);
     assert_eq!(world.next().child, first);
@@ -155,7 +153,7 @@ fn no_more_children_than_the_limit() {
 #[test]
 fn a_program_that_is_not_there_is_an_error_and_takes_no_room() {
     let mut world = Loop::new(1);
-    let error = world.children.spawn(Command::new("/no/such/program"), world.now() + LONG).unwrap_err();
+    let error = world.children.spawn(Program::new("/no/such/program"), world.now() + LONG).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     assert!(world.children.has_room());
 }
@@ -241,4 +239,39 @@ fn a_stuck_child_is_reported_once() {
     assert!([Ending::Killed, Ending::Stuck].contains(&exited.ending), "{:?}", exited.ending);
     world.turn();
     assert!(world.children.next_exited().is_none() && world.children.has_room());
+}
+
+#[test]
+fn the_environment_is_ours_with_what_is_changed_in_it() {
+    let mut world = Loop::new(1);
+    let script = r#"echo "$CARGO_MANIFEST_DIR|$HOME|$BOOTH_TICKET|$(env | grep -c ^HOME=)""#;
+    let program = Program::new("sh").args(["-c", script]).env("HOME", "/a=b c").env("BOOTH_TICKET", "t");
+    world.children.spawn(program, world.now() + LONG).unwrap();
+    let expected = format!("{}|/a=b c|t|1\n", env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(String::from_utf8(world.next().stdout).unwrap(), expected);
+}
+
+#[test]
+fn sigpipe_which_rust_ignores_is_ordinary_in_a_child_and_nothing_is_blocked() {
+    let mask = |status: &str, field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    const SIGPIPE: u64 = 1 << 12;
+    let ours = std::fs::read_to_string("/proc/self/status").unwrap();
+    assert_eq!(mask(&ours, "SigIgn:") & SIGPIPE, SIGPIPE);
+    let mut world = Loop::new(1);
+    world.shell("exec cat /proc/self/status", LONG);
+    let child = String::from_utf8(world.next().stdout).unwrap();
+    assert_eq!((mask(&child, "SigIgn:") & SIGPIPE, mask(&child, "SigBlk:")), (0, 0));
+}
+
+#[test]
+fn a_word_that_would_be_cut_short_by_a_nul_is_refused() {
+    let mut world = Loop::new(1);
+    for program in [Program::new("true").args(["a\0b"]), Program::new("true").env("A", "\0"), Program::new("true\0")] {
+        let error = world.children.spawn(program, world.now() + LONG).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
+    assert!(world.children.has_room());
 }

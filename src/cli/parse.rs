@@ -231,7 +231,7 @@ fn text(value: OsString, limit: usize, what: &str) -> Result<String, UsageError>
         return Err(bare(format!("'{text}' exceeds maximum {what} length of {limit}")));
     }
     match text.chars().find(|c| c.is_control()) {
-        Some(c) => Err(bare(format!("'{}' is no valid {what}: it has the character {c:?}", text.escape_debug()))),
+        Some(c) => Err(bare(format!("{text:?} is no valid {what}: it has the character {c:?}"))),
         None => Ok(text),
     }
 }

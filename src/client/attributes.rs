@@ -54,7 +54,7 @@ impl Client<'_> {
 fn refused(member: &Member, ticket: &str, name: &str, outcome: Outcome) -> Failure {
     match outcome {
         Outcome::InvalidArgument => unknown_ticket(ticket),
-        Outcome::NoSuchAttribute => Failure::Refused(format!("attribute \"{}\" not set", name.escape_debug())),
+        Outcome::NoSuchAttribute => Failure::Refused(format!("attribute {name:?} not set")),
         Outcome::SyncFail => Failure::Refused(format!("{}: the store has failed; see the log there", member.address)),
         other => no_text(member, other),
     }

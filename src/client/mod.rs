@@ -122,7 +122,7 @@ fn span(millis: Millis) -> Duration {
 }
 
 fn unknown_ticket(name: &str) -> Failure {
-    Failure::Refused(format!("ticket \"{}\" does not exist", name.escape_debug()))
+    Failure::Refused(format!("ticket {name:?} does not exist"))
 }
 
 impl fmt::Display for Failure {

@@ -21,9 +21,7 @@ impl<'a> Client<'a> {
     /// The member named, or else the one at this place.
     pub(super) fn member(&self, name: Option<&str>) -> Result<&'a Member, Failure> {
         match name {
-            Some(name) => {
-                self.named(name)?.ok_or_else(|| Failure::Refused(format!("cannot find site \"{}\"", shown(name))))
-            }
+            Some(name) => self.named(name)?.ok_or_else(|| Failure::Refused(format!("cannot find site {name:?}"))),
             None => {
                 self.me.clone().map_err(|error| Failure::Refused(format!("{error}; or name the member to ask with -s")))
             }
@@ -47,7 +45,7 @@ impl<'a> Client<'a> {
                 let text = format!("{} is just an arbitrator, cannot grant/revoke tickets there.", member.address);
                 Err(Failure::Refused(text))
             }
-            None => Err(Failure::Refused(format!("Site \"{}\" not configured.", shown(name)))),
+            None => Err(Failure::Refused(format!("Site {name:?} not configured."))),
         }
     }
 
@@ -81,8 +79,4 @@ impl<'a> Client<'a> {
             _ => Err(refused("this is neither of the two sites; name one by its address")),
         }
     }
-}
-
-fn shown(name: &str) -> String {
-    name.escape_debug().to_string()
 }

@@ -63,6 +63,7 @@ impl fmt::Display for Diagnostic {
 /// Collects diagnostics of one file.
 pub(super) struct Diagnostics<'p> {
     path: &'p Path,
+    /// By line; those of one line in the order in which they were found.
     kept: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
@@ -98,7 +99,6 @@ impl<'p> Diagnostics<'p> {
 
     /// All that was kept, by line; then how many more there were.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
-        self.kept.sort_by_key(|diagnostic| diagnostic.line);
         for (found, severity, noun) in
             [(self.warnings, Severity::Warning, "warning"), (self.errors, Severity::Error, "error")]
         {
@@ -113,7 +113,9 @@ impl<'p> Diagnostics<'p> {
     }
 
     fn keep(&mut self, line: u32, severity: Severity, text: impl fmt::Display) {
-        self.kept.push(Diagnostic { path: self.path.to_owned(), line: Some(line), severity, text: text.to_string() });
+        let at = self.kept.partition_point(|earlier| earlier.line <= Some(line));
+        let diagnostic = Diagnostic { path: self.path.to_owned(), line: Some(line), severity, text: text.to_string() };
+        self.kept.insert(at, diagnostic);
     }
 }
 

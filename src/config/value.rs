@@ -81,9 +81,8 @@ pub(super) fn transport(value: &str) -> Checked<()> {
 pub(super) fn ticket_name(value: &str) -> Checked<Name> {
     if let Some(wrong) = value.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-' && *c != '/') {
         return Err(format!(
-            "ticket name \"{}\" invalid; only alphanumeric names: '{}' found, expected letters, digits, '-', '/'",
-            Shown(value),
-            wrong.escape_debug()
+            "ticket name \"{}\" invalid; only alphanumeric names: {wrong:?} found, expected letters, digits, '-', '/'",
+            Shown(value)
         ));
     }
     if value.is_empty() {

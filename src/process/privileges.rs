@@ -133,8 +133,8 @@ pub fn spare_from_oom_killer() -> Result<(), StartError> {
 
 /// Takes that back for a child (its process number), so that a handler that eats all memory is not
 /// spared with the daemon. Raising the value needs no privilege; where it is refused it was not lowered.
-pub fn leave_to_oom_killer(child: u32) {
-    let _ = std::fs::write(format!("/proc/{child}/oom_score_adj"), ORDINARY_OOM_SCORE);
+pub fn leave_to_oom_killer(child: rustix::process::Pid) {
+    let _ = std::fs::write(format!("/proc/{}/oom_score_adj", child.as_raw_nonzero()), ORDINARY_OOM_SCORE);
 }
 
 /// Lets a crash leave a core dump, as the reference daemon does: the soft limit goes up to the hard

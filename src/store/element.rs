@@ -53,14 +53,11 @@ fn is_blank(character: char) -> bool {
 
 /// A name and what is behind it.
 fn take_name(text: &str) -> Result<(&str, &str), &'static str> {
-    // Every letter outside ASCII will do: what a name may be is checked where one is written.
-    let is_part = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "_-.:".contains(c);
+    // Beyond ASCII, XML takes nearly every character, and whoever wrote the element has checked them.
+    let is_start = |c: char| c.is_ascii_alphabetic() || !c.is_ascii() || c == '_';
+    let is_part = |c: char| is_start(c) || c.is_ascii_digit() || matches!(c, '-' | '.' | ':');
     let (name, rest) = text.split_at(text.find(|c: char| !is_part(c)).unwrap_or(text.len()));
-    if name.starts_with(|c: char| c.is_ascii_alphabetic() || !c.is_ascii() || c == '_') {
-        Ok((name, rest))
-    } else {
-        Err("expected a name")
-    }
+    if name.starts_with(is_start) { Ok((name, rest)) } else { Err("expected a name") }
 }
 
 /// An attribute's name and value, and what is behind them.

@@ -111,7 +111,7 @@ fn parse(text: &str, ticket: &str) -> Result<Ticket, String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let wrong = |expected: &str| format!("{number}: \"{}\": expected {expected}", line.escape_debug());
+        let wrong = |expected: &str| format!("{number}: {line:?}: expected {expected}");
         let (key, value) = line.split_once(" = ").ok_or_else(|| wrong("`key = value`"))?;
         match key {
             "ticket" if value == ticket => named = true,

@@ -19,7 +19,7 @@ mod element;
 mod file;
 mod pacemaker;
 
-use crate::child::{ChildId, Children, Ending, Exited};
+use crate::child::{ChildId, Children, Ending, Exited, Program};
 use booth_core::input::{RequestNumber, StoreResult, StoredTicket};
 use booth_core::settings::TicketIndex;
 use booth_core::sink::{StoreAction, StoreRequest, StoreTicket};
@@ -28,7 +28,6 @@ use mio::{Registry, Token};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// The most children at once.
 pub const MAX_CHILDREN: usize = 8;
@@ -327,9 +326,8 @@ impl Store {
         let settings = &self.tickets[ticket].settings;
         let asked = if verifying { &Action::Load } else { &action };
         let child = pacemaker::arguments(&settings.name, asked, &self.configuration_name).and_then(|arguments| {
-            let mut command = Command::new(program);
             // crm_ticket sets no locale, and then takes ASCII only; GLib lets this variable decide.
-            command.args(arguments).env("CHARSET", "UTF-8");
+            let command = Program::new(program).args(arguments).env("CHARSET", "UTF-8");
             let started = self.children.spawn(command, now + settings.deadline);
             started.map_err(|error| format!("cannot start {}: {error}", program.to_string_lossy()))
         });

@@ -59,8 +59,7 @@ fn check_attribute_name(name: &str) -> Result<(), String> {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !starts_well || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
         return Err(format!(
-            "attribute \"{}\" cannot be written to the CIB: expected a letter or _, then letters, digits, _ - .",
-            name.escape_debug()
+            "attribute {name:?} cannot be written to the CIB: expected a letter or _, then letters, digits, _ - ."
         ));
     }
     Ok(())
