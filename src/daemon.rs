@@ -379,7 +379,7 @@ fn leave(running: Running, outbox: &mut Outbox, result: &std::io::Result<i32>) {
     }
     match result {
         Ok(signal) => {
-            let name = nix::sys::signal::Signal::try_from(*signal).map_or("a signal", |signal| signal.as_str());
+            let name = if *signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
             outbox.log.write(now, Level::Info, format_args!("ended by {name}"));
         }
         Err(error) => outbox.log.write(now, Level::Error, format_args!("the event loop has failed: {error}")),

@@ -155,7 +155,7 @@ pub fn status(out: &mut String, now: Now, members: &[Member], ticket: &TicketVie
         // What the lease is shorter than `expire`, and how long before its end it is given up.
         put!(out, ", margins: drift {} ms, revoke {} ms", margins.drift.0, margins.revoke.0);
         if !ticket.remembers {
-            out.push_str(", does not remember its votes yet");
+            out.push_str(", no memory of its votes");
         }
     }
     out.push('\n');
@@ -299,7 +299,7 @@ mod tests {
             format!(
                 "ticket: T, role: leader, leader: 10.77.0.1, term: 7, expires: {end} (in 30.2 s), granted here, \
                  REVOKE OVERDUE since {since} (ago: 1.3 s), margins: drift 12 ms, revoke 2000 ms, \
-                 does not remember its votes yet\n"
+                 no memory of its votes\n"
             )
         );
     }

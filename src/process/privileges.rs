@@ -175,7 +175,7 @@ mod tests {
         if u64::from_str_radix(capabilities, 16).unwrap() & 1 << 14 == 0 {
             assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "needs CAP_IPC_LOCK");
             // Past the harness, which swallows what a passing test prints.
-            let _ = std::io::stderr().write_all(b"SKIPPED locked_pages: it needs CAP_IPC_LOCK\n");
+            let _ = io::stderr().write_all(b"SKIPPED locked_pages: it needs CAP_IPC_LOCK\n");
             return;
         }
         lock_pages().unwrap();

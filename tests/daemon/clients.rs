@@ -129,7 +129,7 @@ fn a_request_that_is_not_signed_with_the_key_is_told_so_and_changes_nothing() {
 fn ten_thousand_connections_opened_and_left_do_not_lock_an_administrator_out() {
     let (_place, daemon) = started("flood");
     let address = daemon.connect().peer_addr().unwrap();
-    let room = allow_descriptors(12_000) as usize - 200;
+    let room = connections_to_keep();
     let mut left = std::collections::VecDeque::new();
     for count in 1..=10_000 {
         left.push_back(TcpStream::connect(address).unwrap());
@@ -151,7 +151,7 @@ fn ten_thousand_connections_opened_and_left_do_not_lock_an_administrator_out() {
 #[test]
 fn ten_thousand_control_connections_do_not_lock_an_administrator_out() {
     let (place, daemon) = started("control-flood");
-    let room = allow_descriptors(12_000) as usize - 200;
+    let room = connections_to_keep();
     let mut left = std::collections::VecDeque::new();
     for count in 1..=10_000 {
         left.push_back(UnixStream::connect(place.control_socket()).unwrap());
@@ -251,4 +251,10 @@ fn allow_descriptors(wanted: u64) -> u64 {
     let limit = soft.max(wanted.min(hard));
     setrlimit(Resource::RLIMIT_NOFILE, limit, hard).unwrap();
     limit
+}
+
+/// How many connections a flood keeps open. The two floods run in one process at once, with the other
+/// tests beside them; an ordinary user may have far fewer descriptors than both ask for.
+fn connections_to_keep() -> usize {
+    (allow_descriptors(24_000) as usize - 400) / 2
 }
