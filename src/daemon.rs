@@ -237,7 +237,9 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Opened), StartError> {
     let (control, control_file) = match control::open(&control::path_beside(&plan.lock_path), raw(owner)) {
         Ok((listener, file)) => (Some(listener), Some(file)),
         Err(error) => {
-            warn(&format_args!("{error}; boothctl status and stats will not work"));
+            warn(&format_args!(
+                "{error}; boothctl stats, and all but the first line of boothctl status, will not work"
+            ));
             (None, None)
         }
     };
@@ -359,7 +361,7 @@ fn say_ready(plan: &Plan, running: &Running, outbox: &mut Outbox) {
     outbox.log.write(
         now,
         Level::Info,
-        format_args!("boothd {version}: {kind} {} port {port}, {} tickets: ready", own.address, tickets.len()),
+        format_args!("boothd {version}: ready as {kind} {} port {port}, tickets: {}", own.address, tickets.len()),
     );
     if let Some(notifier) = &running.notifier
         && let Err(error) = notifier.ready(&format!("{kind} {} port {port}", own.address))
@@ -376,11 +378,17 @@ fn leave(running: Running, outbox: &mut Outbox, result: &std::io::Result<i32>) {
         let _ = notifier.stopping();
     }
     match result {
-        Ok(signal) => outbox.log.write(now, Level::Info, format_args!("ended by signal {signal}")),
+        Ok(signal) => {
+            let name = if *signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+            outbox.log.write(now, Level::Info, format_args!("ended by {name}"));
+        }
         Err(error) => outbox.log.write(now, Level::Error, format_args!("the event loop has failed: {error}")),
     }
     if let Err(error) = running.lock.release() {
-        outbox.log.write(now, Level::Warning, format_args!("the lock file was left behind: {error}"));
+        let text = format_args!(
+            "the lock file could not be removed: {error}; it does no harm, and needs a directory that belongs to this user"
+        );
+        outbox.log.write(now, Level::Warning, text);
     }
     outbox.log.finish(now);
 }

@@ -349,7 +349,11 @@ fn make_directory(path: &Path, owner: Option<(u32, u32)>) -> Result<(), JournalE
     if directory.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o750).create(directory).map_err(io_error("create", directory))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(directory)
+        .map_err(io_error("make the directory of the", directory))?;
     match owner {
         Some((user, group)) => chown(directory, Some(user), Some(group)).map_err(io_error("give away", directory)),
         None => Ok(()),

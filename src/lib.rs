@@ -1,4 +1,50 @@
-//! The shell around [`booth_core`]: everything that touches the outside.
+//! The shell around [`booth_core`]: everything that touches the outside. The decisions are in the
+//! core; a line that decides who holds a ticket belongs there, and there alone.
+//!
+//! # A map of the rooms
+//!
+//! From the command line to a member that serves:
+//!
+//! | module | what belongs there |
+//! | --- | --- |
+//! | [`cli`] | arguments, help and exit statuses, from one table of verbs and options |
+//! | [`config`] | text to a typed, checked configuration; every error with its line; `boothctl check` |
+//! | [`daemon`] | the order in which a member starts and leaves |
+//! | [`process`] | what lies between `exec` and the event loop: detaching, lock file, own address, privileges, notification, title |
+//!
+//! A running member:
+//!
+//! | module | what belongs there |
+//! | --- | --- |
+//! | [`event_loop`] | one poll, one turn: facts go into the core, what it asks for goes to the outbox |
+//! | [`outbox`] | the core's sink: what is to be done, held back until the journal is on disk |
+//! | [`net`] | datagrams between members; clients on streams, with their limits |
+//! | [`control`] | the Unix socket that `boothctl status` and `stats` ask |
+//! | [`journal`] | votes and promises on disk |
+//! | [`store`] | where a site writes its tickets: `crm_ticket`, or files |
+//! | [`handler`] | the before-acquire-handler |
+//! | [`child`] | child processes of both, which nobody waits for |
+//! | [`clock`], [`entropy`] | the only readers of clocks, the only source of randomness |
+//!
+//! What people read:
+//!
+//! | module | what belongs there |
+//! | --- | --- |
+//! | [`log`] | lines to stderr or syslog: bounded, limited by kind, never blocking |
+//! | [`log_lines`] | the core's notices in words |
+//! | [`text`] | answers to `list`, `peers`, attributes and `status` |
+//! | [`counters`] | what has been counted, for `boothctl stats` |
+//!
+//! And the other programs:
+//!
+//! | module | what belongs there |
+//! | --- | --- |
+//! | [`client`] | `booth`, `boothctl`, `geostore`: ask a daemon, say what it answered |
+//! | [`demo`] | `boothctl demo` |
+//!
+//! In the core: `wire` has all bytes, `lease` all arithmetic of leases and promises, `stamp` what makes
+//! a message new, `election`, `leader`, `follower`, `grant` and `manual` a ticket's life, `node` the
+//! one door, and `wheel` its timers.
 
 pub mod child;
 pub mod cli;

@@ -3,7 +3,7 @@
 //! through again. A line is one datagram or one write of at most [`line::MAX_LINE`] bytes, put
 //! together in a fixed buffer: writing allocates nothing.
 //!
-//! - [`line`] puts a line together: bounded, control characters escaped.
+//! - [`mod@line`] puts a line together: bounded, control characters escaped.
 //! - [`destination`] hands it to stderr or syslogd without ever waiting.
 //! - [`limit`] bounds what others can provoke.
 //!

@@ -41,7 +41,7 @@ pub fn describe(out: &mut String, names: &Names<'_>, notice: &Notice) -> Option<
         Notice::DatagramDropped { member, reason } => {
             let from = MemberName(names, member);
             // A `String` takes everything.
-            let _ = write!(out, "datagram from {from} dropped: {}", words(reason));
+            let _ = write!(out, "datagram from {from} dropped: {}{}", words(reason), advice(reason));
             // A late answer is the ordinary case of these: the majority had come before it.
             let level = if reason == DropReason::Unexpected { Level::Debug } else { Level::Warning };
             Some(Line { level, limit: words(reason) })
@@ -58,6 +58,20 @@ pub fn describe(out: &mut String, names: &Names<'_>, notice: &Notice) -> Option<
     }
 }
 
+/// What to look at when a member's datagrams are dropped.
+fn advice(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::NotAuthenticated | DropReason::NoKey | DropReason::BadMac => {
+            "; is the authfile the same there and here?"
+        }
+        DropReason::StaleStamp => "; are the clocks right?",
+        DropReason::UnknownSender | DropReason::UnknownTicket | DropReason::UnknownLeader => {
+            "; is the configuration the same there and here?"
+        }
+        _ => "",
+    }
+}
+
 /// Level and limit of an event; `None`: it is only counted.
 fn loudness(event: &Event) -> Option<(Level, &'static str)> {
     use Level::{Debug, Error, Info, Warning};
@@ -70,7 +84,9 @@ fn loudness(event: &Event) -> Option<(Level, &'static str)> {
         Event::Refused { .. } => (Info, "refused a peer"),
         Event::RefusedBy { .. } => (Info, "refused by a peer"),
         Event::Won { .. } => (Info, "election won"),
-        Event::ElectionFailed { .. } => (Warning, "election failed"),
+        Event::ElectionFailed { retry: Some(_) } => (Warning, "election failed"),
+        // Not to be lost among those: an administrator was told to look for it.
+        Event::ElectionFailed { retry: None } => (Warning, "grant failed"),
         Event::Following { .. } => (Info, "following"),
         Event::CommitPending { .. } => (Info, "commit pending"),
         Event::Granted => (Info, "granted"),
@@ -123,7 +139,11 @@ impl fmt::Display for Words<'_> {
             Event::Loaded { granted: true } => f.write_str("loaded; the store says that it is granted here"),
             Event::Loaded { granted: false } => f.write_str("loaded; the store says that it is not granted here"),
             Event::WithoutMemory { until } => {
-                write!(f, "no memory of votes and promises: votes only for an administrator until {}", at(until))
+                write!(
+                    f,
+                    "earlier votes are not remembered; until {} it votes only if an administrator grants",
+                    at(until)
+                )
             }
             Event::ElectionStarted { term, reason } => {
                 write!(f, "election started for term {term}{}", reason_words(reason))
@@ -135,29 +155,34 @@ impl fmt::Display for Words<'_> {
             }
             Event::Won { term } => write!(f, "election won for term {term}"),
             Event::ElectionFailed { retry: Some(retry) } => {
-                write!(f, "no majority has voted; tried again at {}", at(retry))
+                write!(f, "no majority of the members has voted; the next try is at {}", at(retry))
             }
-            Event::ElectionFailed { retry: None } => f.write_str("no majority has voted; given up"),
+            Event::ElectionFailed { retry: None } => {
+                f.write_str("not granted: no majority of the members has voted; can they be reached (booth peers)?")
+            }
             Event::Following { leader, term } => write!(f, "{} leads in term {term}", name(leader)),
             Event::Renewed { until } => write!(f, "lease renewed until {}", at(until)),
-            Event::CommitPending { until } => write!(f, "elected; the grant is written at {}", at(until)),
+            Event::CommitPending { until } => {
+                write!(f, "elected; granted here at {}, when no other site can hold it any more", at(until))
+            }
             Event::Granted => f.write_str("granted here"),
             Event::Revoked => f.write_str("revoked here"),
             Event::LeaseEnding { at: end } => {
-                write!(f, "no majority answers: given up before the lease ends at {}", at(end))
+                write!(f, "no majority of the members answers: revoked here before the lease ends at {}", at(end))
             }
             Event::LeaderLost { leader } => write!(f, "the lease of {} has run out", name(leader)),
             Event::SteppedDown { leader } => write!(f, "{} has given it up", name(leader)),
             Event::RevokedByLeader { leader } => write!(f, "revoked at {}", name(leader)),
             Event::NoAnswer { member } => write!(f, "{} does not answer renewals", name(member)),
             Event::StoreFailed { revoke, attempts } => {
-                let what = if revoke { "the revoke could not be written" } else { "the store could not be used" };
-                write!(f, "{what} ({attempts} times in a row); it is tried again")
+                let what = if revoke { "the revoke could not be written to the store" } else { "the store has failed" };
+                write!(f, "{what}; failures in a row: {attempts}; it is tried again")
             }
             Event::RevokeOverdue { by } => {
                 write!(
                     f,
-                    "THE LEASE HAS ENDED BUT THE STORE STILL SAYS GRANTED, for {} ms now; revoke it by hand",
+                    "THE LEASE HAS ENDED BUT THE STORE STILL SAYS GRANTED, for {} ms now: another site may take the \
+                     ticket; revoke it here by hand (Pacemaker: crm_ticket --ticket NAME --revoke --force)",
                     by.0
                 )
             }
@@ -165,14 +190,16 @@ impl fmt::Display for Words<'_> {
                 f.write_str("the store wrote the grant after the lease's end; it is revoked at once")
             }
             Event::StaleGrant => f.write_str("found granted in the store without a lease; it is revoked there"),
-            Event::HandlerFailed => f.write_str("the before-acquire-handler has failed"),
-            Event::PrerequisiteFailed => f.write_str("an attr-prereq does not hold"),
-            Event::JournalFailed => {
-                f.write_str("the journal could not be written: no vote and no promise leaves until it can")
+            Event::HandlerFailed => {
+                f.write_str("the before-acquire-handler has failed: the ticket is not for this site")
             }
-            Event::SeveralHolders => f.write_str("granted at several sites; revoke it at the faulty ones"),
+            Event::PrerequisiteFailed => f.write_str("an attr-prereq does not hold: the ticket is not for this site"),
+            Event::JournalFailed => f.write_str(
+                "the journal could not be written: this member votes for nobody until it can; is the disk full?",
+            ),
+            Event::SeveralHolders => f.write_str("granted at several sites (booth list); revoke it at the wrong ones"),
             Event::GrantRequested => f.write_str("an administrator asks for the ticket here"),
-            Event::RevokeRequested => f.write_str("an administrator revokes the ticket"),
+            Event::RevokeRequested => f.write_str("an administrator asks for the ticket to be revoked"),
         }
     }
 }
@@ -184,8 +211,8 @@ fn reason_words(reason: Reason) -> &'static str {
         Reason::TicketLost => ": the leader's lease has run out",
         Reason::Reacquire => ": held here before the restart",
         Reason::Administrator => ": an administrator asks",
-        Reason::LocalFailure => ": a local failure",
-        Reason::StepDown => ": the leader has stepped down",
+        Reason::LocalFailure => ": the holder could not keep it",
+        Reason::StepDown => ": its holder has given it up",
         Reason::Split => ": the votes were split",
     }
 }
@@ -221,7 +248,7 @@ mod tests {
     #[test]
     fn a_dropped_datagram_names_the_member_and_the_reason_and_shares_the_reasons_limit() {
         let (text, line) = said(Notice::DatagramDropped { member: Some(MemberIndex(1)), reason: DropReason::BadMac });
-        assert_eq!(text, "datagram from 10.77.0.2 dropped: wrong MAC");
+        assert_eq!(text, "datagram from 10.77.0.2 dropped: wrong MAC; is the authfile the same there and here?");
         assert_eq!(line, Some(Line { level: Level::Warning, limit: "wrong MAC" }));
         let (text, _) = said(Notice::DatagramDropped { member: None, reason: DropReason::BadSize });
         assert_eq!(text, "datagram from no member dropped: too short or too long");

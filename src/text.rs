@@ -152,6 +152,7 @@ pub fn status(out: &mut String, now: Now, members: &[Member], ticket: &TicketVie
     if ticket.manual {
         out.push_str(", manual");
     } else {
+        // What the lease is shorter than `expire`, and how long before its end it is given up.
         put!(out, ", margins: drift {} ms, revoke {} ms", margins.drift.0, margins.revoke.0);
         if !ticket.remembers {
             out.push_str(", no memory of its votes");

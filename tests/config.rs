@@ -228,8 +228,8 @@ fn members_are_addresses_or_names_in_order() {
 #[test]
 fn members_that_could_never_work_are_refused() {
     let bad = |site: &str, wording: &str| refused(format!("{MEMBERS}site = {site}\nticket = T\n"), 5, wording);
-    bad("10.0.0.1", "as \"10.0.0.1\" (10.0.0.1) in line 1 has: the same address");
-    bad("::ffff:10.0.0.2", "as \"10.0.0.2\" (10.0.0.2) in line 2 has: the same address");
+    bad("10.0.0.1", "\"10.0.0.1\" is 10.0.0.1, which is a member already (line 1); expected each member once");
+    bad("::ffff:10.0.0.2", "is 10.0.0.2, which is a member already (line 2)");
     bad("0.0.0.0", "unspecified address");
     bad("::", "unspecified address");
     bad("239.1.1.1", "multicast address");
@@ -241,7 +241,11 @@ fn members_that_could_never_work_are_refused() {
     bad("10.0.0.4:9929", "can't find IP for the host \"10.0.0.4:9929\": Name or service not known");
     bad("\"\"", "is empty");
     bad(&"a".repeat(64), "too long: 64 bytes, expected at most 63");
-    refused("site = 10.77.0.1\nsite = 217.194.53.90\nticket = T", 2, "has the id 1102844285, as \"10.77.0.1\"");
+    refused(
+        "site = 10.77.0.1\nsite = 217.194.53.90\nticket = T",
+        2,
+        "and \"10.77.0.1\" (10.77.0.1, line 1) have the same id on the wire, 1102844285",
+    );
     refused("arbitrator = 10.0.0.3\nticket = T", 2, "no site, so nobody could hold a ticket");
     refused("", 1, "no site");
 }
@@ -345,7 +349,7 @@ fn requests_must_be_given_up_before_the_next_renewal_and_that_before_the_end() {
     refused(ticket("timeout = 10\nrenewal-freq = 110"), 7, "(10000*(10+1) >= 110000 ms)");
     refused(ticket("retries = 100"), 6, "(5000*(100+1) >= 300000 ms)");
     refused(ticket("timeout = 2147483647ms\nretries = 100"), 6, "cannot exceed renewal frequency");
-    refused(ticket("expire = 110"), 6, "by default half of expire");
+    refused(ticket("expire = 110"), 6, "below half of expire (renewal-freq is not set): make");
     good(ticket("renewal-freq = 599"));
     refused(ticket("renewal-freq = 600"), 6, "renewal-freq (600000 ms) is not below expire (600000 ms)");
     good(ticket("retries = 3"));

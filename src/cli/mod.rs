@@ -57,6 +57,8 @@ pub enum Command {
     Daemon(DaemonOptions),
     /// Tell whether the daemon runs.
     Status(StatusOptions),
+    /// Print the running daemon's counters.
+    Stats(StatusOptions),
     /// Ask a daemon.
     Client(Request),
     /// Check a configuration and print what was understood.
@@ -83,7 +85,7 @@ pub struct DaemonOptions {
     pub own_address: Option<String>,
 }
 
-/// What `status` is told.
+/// What `status` and `stats` are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusOptions {
     /// The configuration file.

@@ -119,10 +119,10 @@ fn parse_verb(
         _ => false,
     };
     if let Some(surplus) = operands.get(most.saturating_sub(usize::from(given_as_option))) {
-        return Err(bare(format!("Superfluous argument: {}", surplus.to_string_lossy())));
+        return Err(hinted(format!("Superfluous argument: {}", surplus.to_string_lossy())));
     }
     if operands.len() < least {
-        return Err(bare("not enough arguments".into()));
+        return Err(hinted(format!("not enough arguments: expected{}", spec.operands.synopsis())));
     }
     command(program, spec.verb, given, operands)
 }
@@ -138,7 +138,8 @@ fn command(program: Program, verb: Verb, given: Given, operands: Vec<OsString>) 
             let operand = operands.next().map(|file| utf8(file, "config file")).transpose()?;
             return Ok(Command::Check { config: config_path(operand.or(given.config).as_deref())? });
         }
-        Verb::Status => return given.status(),
+        Verb::Status => return Ok(Command::Status(given.status()?)),
+        Verb::Stats => return Ok(Command::Stats(given.status()?)),
         Verb::Daemon => return given.daemon(program),
         Verb::List => Action::List,
         Verb::Peers => Action::Peers,
@@ -188,12 +189,12 @@ impl Given {
         Ok(())
     }
 
-    fn status(self) -> Result<Command, UsageError> {
-        Ok(Command::Status(StatusOptions {
+    fn status(self) -> Result<StatusOptions, UsageError> {
+        Ok(StatusOptions {
             config: config_path(self.config.as_deref())?,
             lock_file: self.lock_file.map(PathBuf::from),
             debug: self.debug > 0,
-        }))
+        })
     }
 
     fn daemon(self, program: Program) -> Result<Command, UsageError> {
@@ -244,27 +245,30 @@ fn bare(message: String) -> UsageError {
     UsageError { message, hint: false }
 }
 
+fn hinted(message: String) -> UsageError {
+    UsageError { message, hint: true }
+}
+
 fn unknown_verb(program: Program, name: &OsStr) -> UsageError {
     let kind = if program == Program::Geostore { "attribute" } else { "client" };
-    let message = format!("{kind} operation \"{}\" is unknown", name.to_string_lossy());
-    UsageError { message, hint: false }
+    hinted(format!("{kind} operation \"{}\" is unknown", name.to_string_lossy()))
 }
 
 fn invalid_option(program: Program, argument: &Arg<'_>) -> UsageError {
-    let spelled = match argument {
-        Arg::Short(letter) => letter.to_string(),
-        Arg::Long(name) => format!("-{name}"),
-        Arg::Value(value) => value.to_string_lossy().into_owned(),
+    let what = match argument {
+        Arg::Short(letter) => format!("invalid option -- '{letter}'"),
+        Arg::Long(name) => format!("unrecognized option '--{name}'"),
+        Arg::Value(value) => format!("not understood: '{}'", value.to_string_lossy()),
     };
-    UsageError { message: format!("{}: invalid option -- '{spelled}'", program.name()), hint: true }
+    hinted(format!("{}: {what}", program.name()))
 }
 
 fn missing_value(program: Program, short: char) -> UsageError {
-    UsageError { message: format!("{}: option requires an argument -- '{short}'", program.name()), hint: true }
+    hinted(format!("{}: option requires an argument -- '{short}'", program.name()))
 }
 
 fn not_understood(program: Program, error: &lexopt::Error) -> UsageError {
-    UsageError { message: format!("{}: {error}", program.name()), hint: true }
+    hinted(format!("{}: {error}", program.name()))
 }
 
 /// The option exists, but not for this verb.
@@ -276,9 +280,6 @@ fn misplaced(program: Program, opt: Opt, spec: &VerbSpec) -> UsageError {
         Opt::Immediate => bare(format!("{name}: ERROR: use \"-F\" only for client grant")),
         Opt::Wait => bare(format!("{name}: ERROR: use \"-w\" only for grant and revoke")),
         Opt::Commit => bare(format!("{name}: ERROR: use \"-C\" only for grant")),
-        _ => {
-            let message = format!("{name}: \"-{short}\" is not for \"{}\"", spec.names[0]);
-            UsageError { message, hint: true }
-        }
+        _ => hinted(format!("{name}: \"-{short}\" is not for \"{}\"", spec.names[0])),
     }
 }

@@ -35,6 +35,7 @@ pub fn run(
         Command::Version => console.print(&help::version(program)),
         Command::Daemon(options) => daemon(options),
         Command::Status(options) => client::status(program, options),
+        Command::Stats(options) => client::stats(program, options),
         Command::Client(request) => client::run(program, request),
         Command::Check { .. } | Command::Demo => ours(&console, &invocation.command),
     };

@@ -37,6 +37,8 @@ pub enum Verb {
     Daemon,
     /// `status`
     Status,
+    /// `stats`
+    Stats,
     /// `list`
     List,
     /// `peers`
@@ -128,7 +130,8 @@ pub const OPTIONS: &[OptionSpec] = &[
         value: Some("FILE"),
         about: &[
             "Configuration [default /etc/booth/booth.conf]",
-            "Can be a path or just a name without \".conf\" suffix",
+            "A path with a slash in it, or NAME, which stands for",
+            "/etc/booth/NAME.conf",
         ],
     },
     OptionSpec {
@@ -144,7 +147,8 @@ pub const OPTIONS: &[OptionSpec] = &[
         long: "site",
         value: Some("SITE"),
         about: &[
-            "Ask or grant at this site: address, name, or \"other\"",
+            "Ask this member, or grant at this site: an address or",
+            "name of the configuration, or \"other\" of two sites",
             "(daemon, only with -D: the address to take as own)",
         ],
     },
@@ -156,7 +160,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         about: &[
             "Grant at once, even if not all sites are reachable;",
             "a manual ticket even if it is granted already.",
-            "You answer for it that no other site holds the ticket",
+            "Make sure yourself that no other site holds the ticket",
         ],
     },
     OptionSpec {
@@ -164,14 +168,17 @@ pub const OPTIONS: &[OptionSpec] = &[
         short: 'w',
         long: "wait",
         value: None,
-        about: &["Wait for the outcome, however long it takes"],
+        about: &[
+            "Wait for the outcome, however long it takes (grant,",
+            "revoke); Ctrl-C stops the waiting, not the request",
+        ],
     },
     OptionSpec {
         opt: Opt::Commit,
         short: 'C',
         long: "commit",
         value: None,
-        about: &["Wait until the ticket is written at the site (grant)"],
+        about: &["Wait until the site's store has the ticket (grant)"],
     },
     OptionSpec {
         opt: Opt::LockFile,
@@ -187,7 +194,13 @@ pub const OPTIONS: &[OptionSpec] = &[
         value: None,
         about: &["Stay in the foreground, log to stderr (daemon)"],
     },
-    OptionSpec { opt: Opt::Debug, short: 'D', long: "debug", value: None, about: &["Say more; twice: even more"] },
+    OptionSpec {
+        opt: Opt::Debug,
+        short: 'D',
+        long: "debug",
+        value: None,
+        about: &["Log more (daemon); say why it does not run (status)"],
+    },
     OptionSpec { opt: Opt::Help, short: 'h', long: "help", value: None, about: &["Print this help"] },
 ];
 
@@ -250,12 +263,21 @@ pub const VERBS: &[VerbSpec] = &[
         client: false,
     },
     VerbSpec {
+        verb: Verb::Stats,
+        names: &["stats"],
+        programs: BOOTHCTL,
+        options: &[Opt::Config, Opt::LockFile, Opt::Debug],
+        operands: Operands::None,
+        about: "Print what the daemon on this host has counted",
+        client: false,
+    },
+    VerbSpec {
         verb: Verb::Daemon,
         names: &["daemon", "site", "arbitrator", "start"],
         programs: BOOTH,
         options: &[Opt::Config, Opt::LockFile, Opt::Foreground, Opt::Debug, Opt::Site],
         operands: Operands::None,
-        about: "Be a member: site or arbitrator, as configured",
+        about: "Run as the member that this host is: site or arbitrator",
         client: false,
     },
     VerbSpec {
@@ -300,7 +322,7 @@ pub const VERBS: &[VerbSpec] = &[
         programs: BOOTHCTL,
         options: &[Opt::Config],
         operands: Operands::Config,
-        about: "Check a configuration: all errors, what was understood",
+        about: "Check a configuration: its errors, or what it means",
         client: false,
     },
     VerbSpec {

@@ -165,7 +165,11 @@ impl Fault {
             Fault::ConnectTimeout(limit) => {
                 write!(f, "connect to {site} got a timeout: no answer within {limit:?}")
             }
-            Fault::Connect(error) => write!(f, "connect to {site} got an error: {}", plain(error)),
+            Fault::Connect(error) => {
+                write!(f, "connect to {site} got an error: {}", plain(error))?;
+                let refused = error.kind() == ErrorKind::ConnectionRefused;
+                f.write_str(if refused { "; does boothd run there, with this port?" } else { "" })
+            }
             Fault::Silent(limit) => write!(f, "{site} has not answered within {limit:?}"),
             Fault::Closed => write!(f, "{site} closed the connection without an answer"),
             Fault::Broken(error) => write!(f, "connection to {site} broke: {}", plain(error)),
@@ -173,7 +177,7 @@ impl Fault {
                 write!(f, "{site}: failed to authenticate; is the authfile the same there and here?")
             }
             Fault::NotUnderstood(reason) => write!(f, "{site}: the answer is none of booth's ({reason:?})"),
-            Fault::SomebodyElse => write!(f, "{site}: the answer is signed by another member"),
+            Fault::SomebodyElse => write!(f, "{site}: the answer is signed by another member; who answers there?"),
         }
     }
 }

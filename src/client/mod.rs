@@ -13,7 +13,7 @@ mod status;
 mod table;
 mod tickets;
 
-pub use status::status;
+pub use status::{stats, status};
 
 use crate::cli::console::Console;
 use crate::cli::{Action, FAILURE, Program, Request};
@@ -97,7 +97,10 @@ impl<'a> Client<'a> {
             (Some(name), _) if booth_core::wire::is_ticket_name(name) => Ok(name),
             (Some(name), _) => Err(unknown_ticket(name)),
             (None, [only]) => Ok(&only.settings.name),
-            (None, _) => Err(Failure::Refused("No ticket given.".into())),
+            (None, []) => Err(Failure::Refused("No ticket given, and none is configured here.".into())),
+            (None, tickets) => {
+                Err(Failure::Refused(format!("No ticket given: name one of the {} configured.", tickets.len())))
+            }
         }
     }
 
@@ -122,7 +125,7 @@ fn span(millis: Millis) -> Duration {
 }
 
 fn unknown_ticket(name: &str) -> Failure {
-    Failure::Refused(format!("ticket {name:?} does not exist"))
+    Failure::Refused(format!("ticket {name:?} does not exist; see \"booth list\""))
 }
 
 impl fmt::Display for Failure {

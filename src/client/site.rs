@@ -21,7 +21,10 @@ impl<'a> Client<'a> {
     /// The member named, or else the one at this place.
     pub(super) fn member(&self, name: Option<&str>) -> Result<&'a Member, Failure> {
         match name {
-            Some(name) => self.named(name)?.ok_or_else(|| Failure::Refused(format!("cannot find site {name:?}"))),
+            Some(name) => {
+                let text = || format!("cannot find site {name:?}; expected one of {}", self.named_in(None));
+                self.named(name)?.ok_or_else(|| Failure::Refused(text()))
+            }
             None => {
                 self.me.clone().map_err(|error| Failure::Refused(format!("{error}; or name the member to ask with -s")))
             }
@@ -45,7 +48,10 @@ impl<'a> Client<'a> {
                 let text = format!("{} is just an arbitrator, cannot grant/revoke tickets there.", member.address);
                 Err(Failure::Refused(text))
             }
-            None => Err(Failure::Refused(format!("Site {name:?} not configured."))),
+            None => {
+                let sites = self.named_in(Some(MemberKind::Site));
+                Err(Failure::Refused(format!("Site {name:?} not configured; expected one of {sites}")))
+            }
         }
     }
 
@@ -65,6 +71,12 @@ impl<'a> Client<'a> {
         }
         let found = (name, self.config.port).to_socket_addrs();
         Ok(found.into_iter().flatten().find_map(|resolved| at(resolved.ip())))
+    }
+
+    /// The members, or those of one kind, as the configuration calls them. There are 16 at most.
+    fn named_in(&self, kind: Option<MemberKind>) -> String {
+        let wanted = self.config.members.iter().filter(|member| kind.is_none_or(|kind| member.kind == kind));
+        wanted.map(|member| member.host.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     fn other(&self) -> Result<&'a Member, Failure> {

@@ -1,4 +1,5 @@
-//! `status`: does the daemon run here? Init scripts and resource agents ask it.
+//! `status`: does the daemon run here? Init scripts and resource agents ask it. `stats`: what has it
+//! counted?
 //!
 //! `booth` prints the reference's one line. `boothctl` adds what the daemon says of its tickets over
 //! its control socket, to those who may ask there.
@@ -22,19 +23,31 @@ const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 ///
 /// Exit status 0: it runs; 7: it does not; 1: the configuration or the lock file cannot be read.
 pub fn status(program: Program, options: &StatusOptions) -> u8 {
+    inspected(program, options, |console, pid, path, line| {
+        let status = console.print(&format!("{}\n", lockfile::status_line(pid, path, line)));
+        if program == Program::Boothctl {
+            // Whether the daemon runs is known without this; that it cannot be had is told, but no failure.
+            print_answer(console, "status", &control::path_beside(path));
+        }
+        status
+    })
+}
+
+/// Prints the daemon's counters. Exit status as [`status`] has it; 1 also when it cannot be asked.
+pub fn stats(program: Program, options: &StatusOptions) -> u8 {
+    inspected(program, options, |console, _, path, _| print_answer(console, "stats", &control::path_beside(path)))
+}
+
+/// Goes on with who holds the lock file: its process, the file's path and what stands in it.
+fn inspected(program: Program, options: &StatusOptions, then: impl FnOnce(&Console, i32, &Path, &str) -> u8) -> u8 {
     let console = Console::new(program);
     let Some(config) = configuration(&console, &options.config) else { return FAILURE };
     let path = options.lock_file.clone().unwrap_or_else(|| lockfile::default_path(&config.name));
     match lockfile::inspect(&path) {
-        Ok(Inspection::Running { pid, line }) => {
-            let status = console.print(&format!("{}\n", lockfile::status_line(pid, &path, &line)));
-            if program == Program::Boothctl {
-                print_tickets(&console, &control::path_beside(&path));
-            }
-            status
-        }
+        Ok(Inspection::Running { pid, line }) => then(&console, pid, &path, &line),
         Ok(Inspection::NotRunning) => {
-            if options.debug {
+            // Scripts that call `booth status` expect silence.
+            if options.debug || program == Program::Boothctl {
                 console.info(&format!("not running: nobody holds the lock file {}", path.display()));
             }
             NOT_RUNNING
@@ -46,21 +59,25 @@ pub fn status(program: Program, options: &StatusOptions) -> u8 {
     }
 }
 
-/// Whether the daemon runs is known without this; so that it cannot be had is told, but no failure.
-fn print_tickets(console: &Console, socket: &Path) {
-    match ask(socket) {
-        Ok(answer) => {
-            console.print(&answer);
+fn print_answer(console: &Console, request: &str, socket: &Path) -> u8 {
+    match ask(socket, request) {
+        Ok(answer) => console.print(&answer),
+        Err(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::PermissionDenied => "; only root and the daemon's own user and group may ask there",
+                _ => "",
+            };
+            console.info(&format!("the daemon cannot be asked for more: {}: {error}{why}", socket.display()));
+            FAILURE
         }
-        Err(error) => console.info(&format!("no more is known: {}: {error}", socket.display())),
     }
 }
 
-fn ask(socket: &Path) -> io::Result<String> {
+fn ask(socket: &Path, request: &str) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(b"status\n")?;
+    stream.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
     Ok(answer)

@@ -40,9 +40,10 @@ impl<'a> Client<'a> {
         let request = Move { ticket, ..request };
         let mut member = self.site(site)?;
         let mut redirects = 0;
+        let mut told = false;
         let mut busy = Busy::until(if request.has(WAIT) { None } else { Some(self.timeout(Some(ticket))) });
         loop {
-            match self.follow(member, &request)? {
+            match self.follow(member, &request, &mut told)? {
                 Next::Done(status) => return Ok(status),
                 Next::Ask(other) if redirects < MAX_REDIRECTS => {
                     redirects += 1;
@@ -57,8 +58,8 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Asks one member and waits for its last answer.
-    fn follow(&self, member: &Member, request: &Move<'_>) -> Result<Next<'a>, Failure> {
+    /// Asks one member and waits for its last answer. `told`: the user knows that it may take a while.
+    fn follow(&self, member: &Member, request: &Move<'_>, told: &mut bool) -> Result<Next<'a>, Failure> {
         let question = Question::about_ticket(request.command, request.ticket, request.options);
         let timeout = self.timeout(Some(request.ticket));
         let mut connection = self.ask(member, &question, timeout)?;
@@ -71,7 +72,9 @@ impl<'a> Client<'a> {
             match header.outcome {
                 Outcome::Redirect => return self.redirect(member, leader).map(Next::Ask),
                 Outcome::Busy => return Ok(Next::Again),
+                Outcome::More if *told => {}
                 Outcome::More => {
+                    *told = true;
                     self.console.info(&format!("{} request sent, waiting for the result ...", request.verb()));
                 }
                 Outcome::CommitPending if request.has(WAIT_FOR_COMMIT) => {
@@ -189,7 +192,10 @@ fn refused(member: &Member, verb: &str, ticket: &str, outcome: Outcome) -> Failu
         Outcome::AuthenticationFailed => {
             format!("{address}: failed to authenticate; is the authfile the same there and here?")
         }
-        Outcome::SyncFail => format!("{verb} failed at {address}; see the log there"),
-        other => format!("{verb} refused by {address} ({other:?})"),
+        Outcome::SyncFail => format!(
+            "{verb} failed at {address}: no majority of the members has answered, or the store has failed; the log \
+             there says which"
+        ),
+        other => format!("{verb} refused by {address} ({other:?}); the log there may say why"),
     })
 }

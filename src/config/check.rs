@@ -33,6 +33,7 @@ pub fn check(path: &Path) -> Check {
     {
         let line = Some(authfile.line);
         diagnostics.push(Diagnostic { line, ..Diagnostic::about_file(path, error.to_string()) });
+        diagnostics.sort_by_key(|diagnostic| diagnostic.line.unwrap_or(u32::MAX));
         configuration = None;
     }
     let understood = configuration.as_ref().map(describe);

@@ -76,7 +76,7 @@ impl std::fmt::Display for KeyFileError {
             KeyFileError::TooShort(path, length) => write!(
                 f,
                 "key in {} is too short: {length} bytes, expected {MIN_SECRET} to {MAX_SECRET}; make a new one for \
-                 all members, for instance with booth-keygen",
+                 all members: head -c {MAX_SECRET} /dev/urandom > FILE; chmod 600 FILE",
                 path.display()
             ),
             KeyFileError::TooLong(path, length) => write!(

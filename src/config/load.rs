@@ -45,7 +45,14 @@ pub fn load(path: &Path) -> (Option<Configuration>, Vec<Diagnostic>) {
     match read(path) {
         Ok(bytes) => parse(&bytes, path, &mut resolve),
         Err(error) => {
-            let text = format!("cannot read config: failed to open: {error}");
+            // A file of this name in the working directory is what was meant, more often than not.
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound if path.starts_with(DIRECTORY) => {
+                    "; expected NAME of /etc/booth/NAME.conf, or a path with a slash in it, such as ./booth.conf"
+                }
+                _ => "",
+            };
+            let text = format!("cannot read config: failed to open: {error}{hint}");
             (None, vec![Diagnostic::about_file(path, text)])
         }
     }

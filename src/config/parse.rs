@@ -230,12 +230,19 @@ impl<'p, 'r> Parser<'p, 'r> {
             IpAddr::V6(v6) => SiteId::of_address(&v6.octets()),
         };
         if let Some(same) = self.members.iter().find(|member| member.id == id) {
-            let why = if same.address == address { "the same address" } else { "another address, but the same id" };
-            let text = format!(
-                "site-ID collision: \"{host}\" ({address}) has the id {}, as \"{}\" ({}) in line {} has: {why}; \
-                 expected a member with an address and an id of its own",
-                id.0, same.host, same.address, same.line
-            );
+            let text = if same.address == address {
+                format!(
+                    "site-ID collision: \"{host}\" is {address}, which is a member already (line {}); expected each \
+                     member once",
+                    same.line
+                )
+            } else {
+                format!(
+                    "site-ID collision: \"{host}\" ({address}) and \"{}\" ({}, line {}) have the same id on the \
+                     wire, {}; expected another address for one of them",
+                    same.host, same.address, same.line, id.0
+                )
+            };
             self.found.error(line, text);
         }
         self.members.push(Member { kind, address, id, host: host.to_owned(), line });

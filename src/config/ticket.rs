@@ -169,7 +169,7 @@ impl TicketDraft {
         let expire_line = own(self.expire.as_ref().map(|at| at.line));
         let retry_lines = own(self.timeout.as_ref().map(|at| at.line)).or(own(self.retries.as_ref().map(|at| at.line)));
         let name = self.label();
-        let origin = if self.renewal.is_some() { "renewal-freq" } else { "renewal-freq, by default half of expire," };
+        let origin = if self.renewal.is_some() { "renewal-freq" } else { "half of expire (renewal-freq is not set)" };
         let mut sound = true;
         let trying = timeout.0 * (u64::from(retries) + 1);
         if trying >= renewal.0 {

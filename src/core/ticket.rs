@@ -1,7 +1,7 @@
 //! A ticket's state, and the only places where its role changes: `become_*()`.
 //!
 //! Invariants: nothing is sent before what it promises has been handed to the journal
-//! ([`Ticket::send`]); a leader's lease never outlasts its promise to itself; terms and votes never
+//! (`Ticket::send`); a leader's lease never outlasts its promise to itself; terms and votes never
 //! go back (S1). What happens when is in `election`, `leader`, `follower`, `grant`, `manual`,
 //! `recovery`; the arithmetic is in `lease`.
 

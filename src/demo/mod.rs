@@ -3,7 +3,7 @@
 //! Two sites and an arbitrator run as real daemons on loopback addresses, with stores and journals in
 //! a temporary directory. What is printed is what the stores say, read every few milliseconds, and the
 //! end checks that no two sites ever held the ticket at once. Needs neither root nor packages, takes
-//! less than [`LONGEST`], and leaves nothing behind.
+//! less than a minute, and leaves nothing behind.
 
 mod cluster;
 mod leftovers;
@@ -60,7 +60,7 @@ pub fn run(console: &Console) -> u8 {
         Ok(verdict) if verdict.holds() => SUCCESS,
         Ok(_) => FAILURE,
         Err(Failure::Interrupted) => {
-            console.plain("interrupted; the daemons are stopped and nothing is left behind");
+            console.plain("\ninterrupted; the daemons are stopped and nothing is left behind");
             INTERRUPTED
         }
         Err(failure) => {

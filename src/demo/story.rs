@@ -67,8 +67,9 @@ impl Story<'_> {
         let member = |place| format!("{} ({})", cluster.label(place), cluster.address(place));
         let text = format!(
             "Two sites and an arbitrator, each a boothd of its own, on port {}:\n  {}, {}, {}\n\
-             They share out the ticket \"{TICKET}\": a lease of {} s, renewed every {} s; between two\n\
-             holders lies {} s more (acquire-after). Each line tells what the stores say.\n",
+             They share out the ticket \"{TICKET}\": a lease of {} s, renewed every {} s;\n\
+             between two holders lies {} s more (acquire-after). The lines below tell\n\
+             what the stores say, with the time since the start.\n",
             cluster.port,
             member(A),
             member(B),

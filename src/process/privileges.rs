@@ -85,7 +85,10 @@ impl Account {
 pub fn lock_memory() -> Result<(), StartError> {
     let refused = |call: &str, error: Errno| {
         let error = io::Error::from(error);
-        StartError(format!("memory is not locked and may be swapped out: {call}: {error} (LimitMEMLOCK=infinity)"))
+        StartError(format!(
+            "memory is not locked and may be swapped out: {call}: {error}; needs CAP_SYS_RESOURCE, or \
+             LimitMEMLOCK=infinity in a unit"
+        ))
     };
     setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
         .map_err(|error| refused("setrlimit(RLIMIT_MEMLOCK)", error))?;
@@ -114,7 +117,7 @@ pub fn schedule_first() -> Result<(), StartError> {
     Errno::result(result).map(drop).map_err(|error| {
         let error = io::Error::from(error);
         StartError(format!(
-            "no real-time priority, a busy machine may delay renewals: SCHED_RR {highest}: {error} (CAP_SYS_NICE)"
+            "no real-time priority, a busy machine may delay renewals: SCHED_RR {highest}: {error}; needs CAP_SYS_NICE"
         ))
     })
 }
@@ -126,7 +129,8 @@ pub fn schedule_first() -> Result<(), StartError> {
 pub fn spare_from_oom_killer() -> Result<(), StartError> {
     std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).map_err(|error| {
         StartError(format!(
-            "the OOM killer may choose this process: /proc/self/oom_score_adj {OOM_SCORE}: {error} (CAP_SYS_RESOURCE)"
+            "the OOM killer may choose this process: /proc/self/oom_score_adj {OOM_SCORE}: {error}; needs \
+             CAP_SYS_RESOURCE"
         ))
     })
 }

@@ -81,7 +81,7 @@ fn a_day_in_the_life_of_a_site() {
     daemon.is("booth", &["list"], 0, "ticket: T, leader: NONE\n", "");
     daemon.is("booth", &["peers"], 0, "", "");
     daemon.is("booth", &["revoke", "T"], 0, "", "booth: info: ticket is not owned\n");
-    daemon.is("booth", &["grant", "U"], 1, "", "booth: ERROR: ticket \"U\" does not exist\n");
+    daemon.is("booth", &["grant", "U"], 1, "", "booth: ERROR: ticket \"U\" does not exist; see \"booth list\"\n");
     let granted = run("booth", &["grant", "-w", "T", "-c", &daemon.config]);
     assert_eq!(granted.status, Some(0), "{granted:?}");
     assert!(granted.err.ends_with("booth: info: grant succeeded!\n"), "{granted:?}");
@@ -94,6 +94,9 @@ fn a_day_in_the_life_of_a_site() {
     let more = run("boothctl", &["status", "-c", &daemon.config, "-l", &daemon.lock]);
     assert_eq!((more.status, more.err.as_str()), (Some(0), ""));
     assert!(more.out.starts_with(&status) && more.out[status.len()..].contains('T'), "{more:?}");
+    let stats = run("boothctl", &["stats", "-c", &daemon.config, "-l", &daemon.lock]);
+    assert_eq!((stats.status, stats.err.as_str()), (Some(0), ""));
+    assert!(stats.out.contains("log lines lost: 0\n"), "{stats:?}");
 
     daemon.is("geostore", &["set", "sr_status", "ACTIVE now"], 0, "", "geostore: info: set succeeded!\n");
     daemon.is("geostore", &["get", "sr_status"], 0, "ACTIVE now\n", "");
@@ -110,4 +113,5 @@ fn a_day_in_the_life_of_a_site() {
     kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).unwrap();
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
     assert_eq!(daemon.wait_for_status(7), "");
+    run("boothctl", &["stats", "-c", &daemon.config, "-l", &daemon.lock]).fails_with(7, "not running");
 }

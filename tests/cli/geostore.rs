@@ -42,7 +42,7 @@ fn refusals() {
     let (ended, _) = ask(&["delete", "nope"], Act::Outcome(Outcome::NoSuchAttribute));
     ended.is(1, "", "geostore: ERROR: attribute \"nope\" not set\n");
     let (ended, _) = ask(&["set", "-t", "U", "a", "b"], Act::Outcome(Outcome::InvalidArgument));
-    ended.is(1, "", "geostore: ERROR: ticket \"U\" does not exist\n");
+    ended.is(1, "", "geostore: ERROR: ticket \"U\" does not exist; see \"booth list\"\n");
     let (ended, _) = ask(&["get", "a"], Act::Outcome(Outcome::AuthenticationFailed));
     ended.fails_with(1, "127.0.61.1: failed to authenticate");
     let (ended, _) = ask(&["set", "a", "b"], Act::Outcome(Outcome::SyncFail));
@@ -53,7 +53,11 @@ fn refusals() {
 fn attributes_belong_to_one_ticket_at_a_site() {
     let place = Place::new();
     let two = place.config(9, &(ticket("T") + &ticket("U")));
-    run("geostore", &["list", "-c", &two]).is(1, "", "geostore: ERROR: No ticket given.\n");
+    run("geostore", &["list", "-c", &two]).is(
+        1,
+        "",
+        "geostore: ERROR: No ticket given: name one of the 2 configured.\n",
+    );
     let words = format!("geostore: ERROR: {ARBITRATOR} is just an arbitrator, no attributes there.\n");
     run("geostore", &["list", "-t", "T", "-s", ARBITRATOR, "-c", &two]).is(1, "", &words);
 }

@@ -39,7 +39,8 @@ fn another_member_can_be_asked() {
     run("booth", &["list", "-s", OTHER_SITE, "-c", &config]).is(0, LIST, "");
     run("booth", &["list", "-s", "other", "-c", &config]).is(0, LIST, "");
     assert_eq!(there.asked().command, Command::ClientList);
-    run("booth", &["list", "-s", "1.2.3.4", "-c", &config]).is(1, "", "booth: ERROR: cannot find site \"1.2.3.4\"\n");
+    run("booth", &["list", "-s", "1.2.3.4", "-c", &config])
+        .fails_with(1, "cannot find site \"1.2.3.4\"; expected one of ");
     run("booth", &["peers", "-s", "no such host", "-c", &config]).fails_with(1, "cannot find site \"no such host\"");
 }
 

@@ -4,13 +4,13 @@ use crate::place::{Place, SITE, TIMEOUT, at, command, ended, run, ticket};
 use crate::responder::{Act, Responder, result};
 use booth_core::wire::mac::Key;
 use booth_core::wire::{LeaderField, Outcome};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use nix::unistd::Pid;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Stdio;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -62,7 +62,9 @@ fn no_daemon_is_said_to_be_one() {
     bind(socket.as_raw_fd(), &SockaddrIn::from_str(&format!("{SITE}:0")).unwrap()).unwrap();
     let port = getsockname::<SockaddrIn>(socket.as_raw_fd()).unwrap().port();
     let config = place.one_ticket(port);
-    let words = |program: &str| format!("{program}: ERROR: connect to {SITE} got an error: Connection refused\n");
+    let hint = "does boothd run there, with this port?";
+    let words =
+        |program: &str| format!("{program}: ERROR: connect to {SITE} got an error: Connection refused; {hint}\n");
     run("booth", &["list", "-c", &config]).is(1, "", &words("booth"));
     run("booth", &["grant", "-w", "-c", &config]).is(1, "", &words("booth"));
     run("geostore", &["list", "-c", &config]).is(1, "", &words("geostore"));
@@ -82,7 +84,11 @@ fn an_interrupted_client_goes_at_once_and_its_connection_with_it() {
     let place = Place::new();
     let site = Responder::start(at(SITE, 0), None, vec![vec![Act::Outcome(Outcome::More), Act::AwaitClose]]);
     let config = place.one_ticket(site.address.port());
-    let mut client = command("booth", &["grant", "-w", "-c", &config]).stderr(Stdio::null()).spawn().unwrap();
+    let mut client = command("booth", &["grant", "-w", "-c", &config]);
+    // What a shell starts in the background ignores SIGINT, and hands that down to the client.
+    // SAFETY: sigaction(2) may be called between fork and exec.
+    unsafe { client.pre_exec(|| signal(Signal::SIGINT, SigHandler::SigDfl).map(drop).map_err(Into::into)) };
+    let mut client = client.stderr(Stdio::null()).spawn().unwrap();
     site.asked();
     kill(Pid::from_raw(client.id().cast_signed()), Signal::SIGINT).unwrap();
     assert_eq!(client.wait().unwrap().signal(), Some(Signal::SIGINT as i32));

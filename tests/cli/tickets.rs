@@ -63,16 +63,17 @@ fn every_answer_has_its_words_and_its_status() {
     let granted = "booth: info: You're granting a granted ticket. \
                    If you wanted to migrate a ticket, use revoke first, then use grant.\n";
     let denied = "for ticket \"T\" failed, grant denied\n";
+    let failed = "no majority of the members has answered, or the store has failed; the log there says which";
     for (outcome, status, words) in [
         (Outcome::SyncSuccess, 0, "booth: info: grant succeeded!\n".to_owned()),
         (Outcome::CommitPending, 0, "booth: info: grant succeeded (CIB commit pending)\n".to_owned()),
         (Outcome::Asynchronous, 0, giving_up.to_owned()),
         (Outcome::TicketIdle, 0, "booth: info: ticket is not owned\n".to_owned()),
         (Outcome::Overgrant, 1, granted.to_owned()),
-        (Outcome::InvalidArgument, 1, "booth: ERROR: ticket \"T\" does not exist\n".to_owned()),
+        (Outcome::InvalidArgument, 1, "booth: ERROR: ticket \"T\" does not exist; see \"booth list\"\n".to_owned()),
         (Outcome::HandlerFailed, 1, format!("booth: ERROR: before-acquire-handler {denied}")),
         (Outcome::PrerequisiteFailed, 1, format!("booth: ERROR: attr-prereq {denied}")),
-        (Outcome::SyncFail, 1, format!("booth: ERROR: grant failed at {SITE}; see the log there\n")),
+        (Outcome::SyncFail, 1, format!("booth: ERROR: grant failed at {SITE}: {failed}\n")),
     ] {
         let (ended, _) = ask(&["grant", "T"], vec![Act::Outcome(outcome)]);
         ended.is(status, "", &words);
@@ -113,12 +114,12 @@ fn several_tickets_need_a_name_and_none_is_an_error() {
     let place = Place::new();
     let two = place.config(9, &(ticket("T") + &ticket("U")));
     for verb in ["grant", "revoke"] {
-        run("booth", &[verb, "-c", &two]).is(1, "", "booth: ERROR: No ticket given.\n");
+        run("booth", &[verb, "-c", &two]).is(1, "", "booth: ERROR: No ticket given: name one of the 2 configured.\n");
     }
     run("booth", &["grant", "-c", &two, "not a name"]).is(
         1,
         "",
-        "booth: ERROR: ticket \"not a name\" does not exist\n",
+        "booth: ERROR: ticket \"not a name\" does not exist; see \"booth list\"\n",
     );
 }
 
@@ -155,11 +156,8 @@ fn a_site_is_found_by_address_name_and_as_the_other_one() {
         "booth: info: grant succeeded!\n",
     );
     assert_eq!(other.asked().ticket, "T");
-    run("booth", &["grant", "-s", "1.2.3.4", "-c", &config]).is(
-        1,
-        "",
-        "booth: ERROR: Site \"1.2.3.4\" not configured.\n",
-    );
+    let sites = format!("Site \"1.2.3.4\" not configured; expected one of {SITE}, {OTHER_SITE}\n");
+    run("booth", &["grant", "-s", "1.2.3.4", "-c", &config]).is(1, "", &format!("booth: ERROR: {sites}"));
     let three =
         place.file("three.conf", format!("site = {SITE}\nsite = {OTHER_SITE}\nsite = {ARBITRATOR}\n{}", ticket("T")));
     run("booth", &["grant", "-s", "other", "-c", &three]).fails_with(1, "there are 3 sites, not two");
