@@ -63,6 +63,12 @@ fn members_fail() {
 }
 
 #[test]
+#[ignore = "a leader whose memory is not that old does not stand for its own lease (S7), even where its store says so"]
+fn members_are_replaced() {
+    tell("members_are_replaced", &[("reference leader replaced by ours within its lease", leader_replaced, &[Ours])]);
+}
+
+#[test]
 fn links_and_clocks_fail() {
     tell(
         "links_and_clocks_fail",
@@ -179,6 +185,19 @@ fn leader_restarted(name: &str, program: Program) {
         cluster.undisturbed(SITE_1, writes).unwrap();
         assert_eq!(revokes, 0, "{calls:?}");
     }
+}
+
+/// The reference leader is stopped, and ours takes its place within its lease, without a journal.
+fn leader_replaced(name: &str, program: Program) {
+    let mut cluster = granted(Reference, 3, Extras::default());
+    let writes = cluster.writes(SITE_1).len();
+    cluster.terminate(SITE_1);
+    cluster.replace(SITE_1, program);
+    cluster.launch_and_wait(SITE_1);
+    cluster.renewed(SITE_1, TICKET, 2);
+    cluster.agree(Some(SITE_1), PROMPT);
+    cluster.undisturbed(SITE_1, writes).unwrap();
+    say(&format!("{name}: {program:?}: leads again"));
 }
 
 fn leader_gone(name: &str, program: Program) {

@@ -337,6 +337,11 @@ impl Cluster {
         self.killed[host].push(now());
     }
 
+    /// Says which program a host runs from its next start on.
+    pub fn replace(&mut self, host: usize, program: Program) {
+        self.plan.programs[host] = program;
+    }
+
     /// Asks a member to end. Panics where it does not.
     pub fn terminate(&mut self, host: usize) {
         assert!(self.daemons[host].take().expect("a running member").terminate(), "host {host} ignores SIGTERM");
