@@ -6,26 +6,36 @@
 
 mod world;
 
-use booth_core::settings::TicketSettings;
+use booth_core::settings::{Mode, TicketSettings};
+use booth_core::time::Millis;
 use booth_core::wire::{Command, Outcome};
 use world::{Dice, Net, Plan, StoreHabit, World, ticket};
 
 const DEFAULT_SEEDS: u64 = 150;
 const LARGEST_STEP_US: i64 = 250_000_000;
 
+/// One to seven members, one to three tickets.
 fn plan(dice: &mut Dice, seed: u64) -> Plan {
-    let sites = 2 + dice.roll(3) as usize;
-    let arbitrators = dice.roll(3) as usize;
-    let tickets: Vec<TicketSettings> = (0..1 + dice.roll(2))
-        .map(|at| {
-            let expire = [4_000, 10_000, 60_000][dice.roll(3) as usize];
-            let after = [0, 1_000, 7_000][dice.roll(3) as usize];
-            let mut ticket = ticket(["T", "U"][at as usize], expire, after);
-            ticket.before_acquire = dice.chance(200);
-            ticket
-        })
-        .collect();
+    let sites = [1, 2, 2, 2, 3, 3, 4, 5][dice.roll(8) as usize];
+    let arbitrators = dice.roll(4).min(7 - sites as u64) as usize;
+    let tickets = (0..1 + dice.roll(3)).map(|at| any_ticket(dice, ["T", "U", "V"][at as usize])).collect();
     Plan { sites, arbitrators, tickets, key: dice.chance(700), seed, remember: dice.chance(500) }
+}
+
+fn any_ticket(dice: &mut Dice, name: &str) -> TicketSettings {
+    let expire = [4_000, 10_000, 60_000][dice.roll(3) as usize];
+    let after = [0, 1_000, 7_000, 40_000][dice.roll(4) as usize];
+    let mut ticket = ticket(name, expire, after);
+    ticket.before_acquire = dice.chance(200);
+    ticket.retries = [3, 3, 5, 10][dice.roll(4) as usize];
+    ticket.timeout = Millis((ticket.renewal.0 / (u64::from(ticket.retries) + 2)).min(1_000));
+    if dice.chance(300) {
+        ticket.weights = std::array::from_fn(|_| dice.roll(3) as i32);
+    }
+    if dice.chance(100) {
+        ticket.mode = Mode::Manual;
+    }
+    ticket
 }
 
 fn fault(world: &mut World, dice: &mut Dice) {
@@ -34,7 +44,7 @@ fn fault(world: &mut World, dice: &mut Dice) {
     let up = world.is_up(a);
     let name = world.plan.tickets[dice.roll(world.plan.tickets.len() as u64) as usize].name.clone();
     let site = dice.roll(world.plan.sites as u64) as usize;
-    match dice.roll(20) {
+    match dice.roll(24) {
         0 => world.isolate(a),
         1 if a != b => world.cut(a, b),
         2 if a != b => world.cut_one_way(a, b),
@@ -46,10 +56,13 @@ fn fault(world: &mut World, dice: &mut Dice) {
         11 | 12 if up && world.hosts[a].frozen => world.thaw(a),
         13 => {
             let fails = if dice.chance(500) { dice.roll(900) } else { 0 };
-            let habit = StoreHabit { delay_ms: 1 + dice.roll(400), fails_per_mille: fails, hangs: false };
+            let habit = StoreHabit { delay_ms: 1 + dice.roll(400), fails_per_mille: fails, hangs: dice.chance(200) };
             world.hosts[site].habit = habit;
         }
-        14 => world.hosts[site].handler_passes = dice.chance(700),
+        14 => {
+            world.hosts[site].handler_passes = dice.chance(700);
+            world.hosts[site].handler_hangs = dice.chance(300);
+        }
         15 if !world.plan.key || dice.chance(500) => {
             world.hosts[a].wall_step_us = dice.roll(2 * LARGEST_STEP_US as u64) as i64 - LARGEST_STEP_US
         }
@@ -58,14 +71,36 @@ fn fault(world: &mut World, dice: &mut Dice) {
             world.ask(site, Command::ClientRevoke, &name, 0);
         }
         18 | 19 if world.is_up(site) && !world.hosts[site].frozen => {
-            world.ask(site, Command::ClientGrant, &name, 0);
+            let options = [0, 2, 4][dice.roll(3) as usize] + u32::from(dice.chance(50));
+            world.ask(site, Command::ClientGrant, &name, options);
         }
+        20 => {
+            if let Some(client) = world.waiting().first() {
+                world.hang_up(*client);
+            }
+        }
+        21 if up => {
+            // At any moment, in the middle of whatever goes on.
+            world.kill(a);
+            world.run(dice.roll(30));
+            world.boot(a);
+        }
+        22 => {
+            // Only arbitrators are left, or only sites.
+            let arbitrators = dice.chance(500);
+            for host in 0..world.hosts.len() {
+                if (host >= world.plan.sites) != arbitrators && world.is_up(host) {
+                    world.kill(host);
+                }
+            }
+        }
+        23 => world.hosts[a].wordless = !world.hosts[a].wordless && world.plan.key && dice.chance(300),
         _ => {
             world.net = Net {
                 loss_per_mille: [0, 50, 300][dice.roll(3) as usize],
                 copies_per_mille: [0, 100][dice.roll(2) as usize],
                 least_delay_ms: 1,
-                most_delay_ms: [2, 50, 3_000][dice.roll(3) as usize],
+                most_delay_ms: [1, 2, 50, 3_000][dice.roll(4) as usize],
             };
         }
     }
@@ -79,6 +114,7 @@ fn stop_faults(world: &mut World) {
         // A clock that was set back while the journal was lost cuts a member off until it has caught up.
         world.hosts[host].wall_step_us = LARGEST_STEP_US;
         world.hosts[host].handler_passes = true;
+        world.hosts[host].handler_hangs = false;
         world.hosts[host].habit = StoreHabit { delay_ms: 20, fails_per_mille: 0, hangs: false };
         if !world.is_up(host) {
             world.boot(host);
@@ -95,7 +131,7 @@ fn run(seed: u64, verbose: bool) -> World {
     world.verbose = verbose;
     let mixed = dice.chance(300);
     for host in 0..world.hosts.len() {
-        world.set_drift(host, dice.roll(4_000) as i64 - 2_000);
+        world.set_drift(host, [-2_000, 2_000, dice.roll(4_000) as i64 - 2_000][dice.roll(3) as usize]);
         world.hosts[host].wordless = mixed && dice.chance(500);
     }
     world.run(2_000);
@@ -108,8 +144,10 @@ fn run(seed: u64, verbose: bool) -> World {
     let longest = world.plan.tickets.iter().map(|ticket| ticket.expire.0 + ticket.acquire_after.0).max().unwrap();
     world.run(3 * longest + 30_000);
     for at in 0..world.plan.tickets.len() {
-        if world.holder(at).is_none() {
-            let name = world.plan.tickets[at].name.clone();
+        let name = world.plan.tickets[at].name.clone();
+        if world.holder(at).is_none() && world.plan.tickets[at].mode == Mode::Automatic {
+            let lost = world.wanted.contains(&at);
+            assert!(!lost, "L1: ticket {at} was lost and nobody fights for it\nseed {seed}\n{}", tail(&world));
             let client = world.ask(0, Command::ClientGrant, &name, 0);
             let took = world.run_until(longest + 10_000, |world| world.holder(at).is_some());
             let answer = world.answer(client);
@@ -117,6 +155,9 @@ fn run(seed: u64, verbose: bool) -> World {
             assert_ne!(answer, Some(Outcome::SyncFail), "seed {seed}");
         }
     }
+    world.run(longest + 10_000);
+    let waiting = world.waiting();
+    assert!(waiting.is_empty(), "clients {waiting:?} were never answered\nseed {seed}\n{}", tail(&world));
     let holders: Vec<_> = (0..world.plan.tickets.len()).map(|at| world.holder(at)).collect();
     let grants = world.grants;
     world.run(3 * longest);

@@ -88,11 +88,21 @@ impl Ticket {
     /// This site cannot hold the ticket now: an administrator is told, an election is tried later.
     pub(crate) fn cannot_acquire<S: Sink>(&mut self, turn: &mut Turn<'_, S>, reason: Reason, outcome: Outcome) {
         if reason == Reason::Administrator {
-            self.attempts = 0;
-            self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), outcome);
-        } else {
-            let later = turn.now.boot + self.settings.renewal;
-            self.plan_election(turn, later, reason, None);
+            return self.grant_failed(turn, outcome);
+        }
+        self.become_follower(turn, None);
+        let later = turn.now.boot + self.settings.renewal;
+        self.plan_election(turn, later, reason, None);
+    }
+
+    /// Nothing comes of an administrator's grant. A ticket that was lost is fought for as before.
+    fn grant_failed<S: Sink>(&mut self, turn: &mut Turn<'_, S>, outcome: Outcome) {
+        self.attempts = 0;
+        self.become_follower(turn, None);
+        self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), outcome);
+        if self.is_lost() {
+            let later = turn.now.boot + self.settings.timeout;
+            self.plan_election(turn, later, Reason::TicketLost, None);
         }
     }
 
@@ -194,7 +204,7 @@ impl Ticket {
             self.term = ballot.term;
             self.attempts = 0;
         } else {
-            let settled = commit_at <= now && !(mandate.immediate && !mandate.safe_majority && !mandate.all_sites);
+            let settled = mandate.safe_majority || mandate.all_sites;
             self.become_leader(turn.me(), ballot.term, commit_at, settled);
             turn.event(self.index, Event::Won { term: ballot.term });
         }
@@ -208,10 +218,8 @@ impl Ticket {
         }
         let now = turn.now.boot;
         if ballot.reason == Reason::Administrator && self.attempts > self.settings.retries {
-            self.attempts = 0;
-            self.become_follower(turn, None);
             turn.event(self.index, Event::ElectionFailed { retry: None });
-            return self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
+            return self.grant_failed(turn, Outcome::SyncFail);
         }
         self.plan_election(turn, now, ballot.reason, None);
         if let Some(planned) = self.planned.as_mut() {
@@ -245,10 +253,16 @@ impl Ticket {
         let holder = message.leader.filter(|leader| *leader != me && message.validity > Millis(0));
         if let Some(holder) = holder.filter(|holder| !self.promise.runs(now) && self.promise.allows(*holder, now)) {
             self.adopt(turn, holder, message.term, message.validity);
-        } else if message.header.outcome == Outcome::YouAreOutdated {
+        } else if message.header.outcome == Outcome::YouAreOutdated && message.term >= self.term {
             self.become_follower(turn, None);
             self.revoked = true;
             self.drop_stale(turn);
+        } else if message.header.outcome == Outcome::YouAreOutdated {
+            // It knows of a revoke before the grant that we know of: ask in a way that does not hang on that.
+            self.become_follower(turn, None);
+            self.plan_election(turn, now, Reason::Again, None);
+        } else if message.header.outcome == Outcome::TermStillValid {
+            // Nobody to follow, nothing to win: once more when the time for answers is over.
         } else if let Some(ballot) = self.ballot.as_mut() {
             ballot.answered.insert(message.from);
             if message.header.outcome == Outcome::TermOutdated {

@@ -10,7 +10,7 @@ use crate::notice::Event;
 use crate::sink::Sink;
 use crate::ticket::{Ask, Ticket};
 use crate::time::Millis;
-use crate::turn::{FromPeer, Turn};
+use crate::turn::{Draft, FromPeer, Turn};
 use crate::view::Role;
 use crate::wire::{Command, DropReason, Outcome, Reason};
 
@@ -23,6 +23,9 @@ impl Ticket {
         }
         if self.leads(now) {
             self.refuse(turn, message, Outcome::TermStillValid);
+            return Ok(());
+        }
+        if self.released_term == Some(message.term) {
             return Ok(());
         }
         if self.is_outdated(turn, message) {
@@ -77,6 +80,7 @@ impl Ticket {
             self.term_leader = Some(leader);
         }
         self.revoked = false;
+        self.planned = None;
         if self.following != Some(leader) || self.role != Role::Follower {
             self.drop_stale(turn);
             self.become_follower(turn, Some(leader));
@@ -108,11 +112,12 @@ impl Ticket {
         if self.promise.to() != Some(leader) || message.term < self.term || self.role == Role::Leader {
             return Err(DropReason::Unexpected);
         }
-        if self.following == Some(leader) {
+        if self.following == Some(leader) || self.promise.runs(turn.now.boot) {
             turn.event(self.index, Event::SteppedDown { leader });
             self.released(turn, message);
             self.want_revoked(turn, None);
-            self.plan_election(turn, turn.now.boot, Reason::StepDown, Some(leader));
+            // Not with the reason "step-down": to that the reference gives its vote whatever it has promised.
+            self.plan_election(turn, turn.now.boot, Reason::Again, Some(leader));
         }
         if message.word.is_some() {
             self.acknowledge_release(turn, message);
@@ -137,12 +142,16 @@ impl Ticket {
             self.ever_held = true;
             self.revoked = true;
             self.want_revoked(turn, None);
+            if self.is_asked_for() {
+                self.plan_election(turn, now, Reason::Administrator, None);
+            }
         }
         self.acknowledge_release(turn, message);
         Ok(())
     }
 
     fn released<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) {
+        self.released_term = Some(message.term);
         let stopped = message.word.is_some_and(|word| word.stopped);
         self.promise.release(&self.settings, turn.now.boot, stopped);
         self.become_follower(turn, None);
@@ -170,6 +179,12 @@ impl Ticket {
         let claims = message.leader == Some(message.from) && message.word.is_none() && !self.is_manual();
         if self.role == Role::Candidate || (claims && known.is_none() && self.term > message.term) {
             return Ok(());
+        }
+        let told = self.revoked && !self.store.may_be_granted() && !self.is_manual();
+        if told && message.word.is_some() && message.term <= self.term {
+            // It may have been down when the ticket was revoked, and is not to fight for it now.
+            let revoke = Draft { reason: Reason::Administrator, term: self.term, ..Draft::new(Command::Revoke) };
+            self.send(turn, message.from, &revoke);
         }
         let answer = self.answer(turn, Command::MyIndex, Command::Status, message.word);
         self.send(turn, message.from, &answer);

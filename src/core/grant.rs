@@ -39,8 +39,9 @@ impl Ticket {
         turn.event(self.index, Event::GrantRequested);
         self.immediate = immediate;
         self.attempts = 0;
-        self.ballot = None;
-        self.revoked = false;
+        if self.role == Role::Candidate {
+            self.become_follower(turn, None);
+        }
         if !self.promise.allows(me, now) {
             // acquire-after of the last holder still runs (S3): the election starts when it has ended.
             self.reply(turn, client, Outcome::More, false);
@@ -67,10 +68,11 @@ impl Ticket {
         }
         let ours = self.role == Role::Leader || self.store.may_be_granted();
         if !ours {
-            if self.planned.is_some() || self.ballot.is_some() {
+            if self.planned.is_some() || self.ballot.is_some() || self.handler.is_some() {
                 // Not held by anybody, but this site was about to ask for it.
                 self.become_follower(turn, None);
                 self.planned = None;
+                self.revoked = true;
                 self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
                 return self.reply(turn, client, Outcome::Success, true);
             }
@@ -85,8 +87,9 @@ impl Ticket {
         if self.role == Role::Leader {
             self.leave(turn, Leaving::Revoke);
         } else {
+            // Not led any more, or not yet again; the others are to know that it is not lost but revoked.
             self.become_follower(turn, None);
-            self.revoked = true;
+            self.leaving = Some(Leaving::Revoke);
             self.want_revoked(turn, None);
             self.finish_leaving(turn);
         }

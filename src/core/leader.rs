@@ -69,9 +69,12 @@ impl Ticket {
             RoundKind::StepDown => Command::Vote,
         };
         let renews = matches!(round.kind, RoundKind::Heartbeat | RoundKind::Update);
-        let settled = renews && (self.settled || (self.commit_at <= turn.now.boot && !self.immediate));
         let draft = Draft {
-            word: Word { settled, running: self.leads(turn.now.boot), ..Word::numbered(round.number) },
+            word: Word {
+                settled: renews && self.settled,
+                running: self.leads(turn.now.boot),
+                ..Word::numbered(round.number)
+            },
             reason: round.reason,
             leader: self.leader_field(turn, renews.then_some(turn.me())),
             term: round.term,
@@ -110,9 +113,8 @@ impl Ticket {
                 return self.heartbeat(turn);
             }
             // Elected, but never confirmed: the votes grow old, and nobody is bound by them.
-            let asked = self.waiting.iter().any(|waiting| matches!(waiting.ask, Ask::Grant { .. }));
             self.become_follower(turn, None);
-            let reason = if asked { Reason::Administrator } else { Reason::TicketLost };
+            let reason = if self.is_asked_for() { Reason::Administrator } else { Reason::TicketLost };
             return self.plan_election(turn, turn.now.boot, reason, None);
         }
         round.sendings += 1;
@@ -172,6 +174,8 @@ impl Ticket {
         let first = self.lease.is_none();
         self.lease = Some(end);
         self.promise.lead(&self.settings, me, end);
+        self.revoked = false;
+        self.ever_held = true;
         self.stale_until = None;
         self.commit_due = true;
         turn.event(self.index, Event::Renewed { until: end });
@@ -231,7 +235,8 @@ impl Ticket {
             Some(holder) => self.adopt(turn, holder, message.term, message.validity),
             None if message.header.outcome == Outcome::TermOutdated => {
                 self.become_follower(turn, None);
-                self.plan_election(turn, now, Reason::Again, None);
+                let reason = if self.is_asked_for() { Reason::Administrator } else { Reason::Again };
+                self.plan_election(turn, now, reason, None);
             }
             None => {}
         }
@@ -245,11 +250,13 @@ impl Ticket {
         let now = turn.now.boot;
         let Some(end) = self.lease.filter(|end| now >= lease::give_up_at(&self.settings, *end)) else { return };
         turn.event(self.index, Event::LeaseEnding { at: end });
-        let leaving = self.leaving;
+        // An administrator's revoke goes on: whoever can be reached is told when the store has confirmed it.
+        let revoking = self.leaving.filter(|leaving| *leaving == Leaving::Revoke);
         self.become_follower(turn, None);
+        self.leaving = revoking;
         self.want_revoked(turn, None);
         self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
-        if leaving != Some(Leaving::Revoke) {
+        if revoking.is_none() {
             self.plan_election(turn, now, Reason::TicketLost, Some(turn.me()));
         }
     }
@@ -284,7 +291,7 @@ impl Ticket {
             Leaving::StepDown(reason) => {
                 self.start_round(turn, RoundKind::StepDown, reason, term);
                 let later = self.promise.hold() + self.settings.renewal;
-                self.plan_election(turn, later, Reason::StepDown, Some(turn.me()));
+                self.plan_election(turn, later, Reason::Again, Some(turn.me()));
             }
         }
     }

@@ -46,10 +46,18 @@ pub fn give_up_at(settings: &TicketSettings, lease_end: Instant) -> Instant {
     lease_end - margins(settings).revoke
 }
 
+/// `acquire-after` by a clock that may be fast, so that no less has really passed (S3).
+pub fn hold(settings: &TicketSettings) -> Millis {
+    match settings.acquire_after {
+        Millis(0) => Millis(0),
+        after => after + Millis(after.0 / (2 * DRIFT_PARTS)) + READING,
+    }
+}
+
 /// Until when a member without memory votes in administrators' elections only (S7): no promise that
 /// it may have forgotten can last longer.
 pub fn memory_returns_at(settings: &TicketSettings, start: Instant) -> Instant {
-    start + settings.expire + margins(settings).drift + settings.acquire_after
+    start + settings.expire + margins(settings).drift + hold(settings)
 }
 
 /// On what an election was won; decides how long the grant is held back (S6).
@@ -73,9 +81,9 @@ pub fn commit_at(settings: &TicketSettings, elected: Instant, mandate: Mandate) 
     if mandate.safe_majority || mandate.held || by_consent {
         elected
     } else if mandate.administrator {
-        elected + settings.expire + margins(settings).drift + settings.acquire_after
+        elected + settings.expire + margins(settings).drift + hold(settings)
     } else {
-        elected + settings.acquire_after
+        elected + hold(settings)
     }
 }
 
@@ -114,7 +122,7 @@ impl Promise {
     /// latest just before the start. One that had ended by the leader's word still holds for `acquire-after`.
     pub fn remembered(settings: &TicketSettings, to: MemberIndex, active: bool, start: Instant) -> Promise {
         let end = if active { start + settings.expire + margins(settings).drift } else { start };
-        Promise { to: Some(to), end, hold: end + settings.acquire_after }
+        Promise { to: Some(to), end, hold: end + hold(settings) }
     }
 
     /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
@@ -142,15 +150,23 @@ impl Promise {
 
     fn extend(&mut self, settings: &TicketSettings, leader: MemberIndex, end: Instant) {
         let end = if self.to == Some(leader) { end.max(self.end) } else { end };
-        *self = Promise { to: Some(leader), end, hold: end + settings.acquire_after };
+        *self = Promise { to: Some(leader), end, hold: end + hold(settings) };
     }
 
     /// The leader has said that it no longer holds the ticket (S3): nobody else is helped for
     /// `acquire-after`, unless its resources are stopped.
     pub fn release(&mut self, settings: &TicketSettings, now: Instant, stopped: bool) {
         self.end = self.end.min(now);
-        let hold = if stopped { now } else { now + settings.acquire_after };
+        let hold = if stopped { now } else { now + hold(settings) };
         self.hold = self.hold.min(hold).max(self.end);
+    }
+
+    /// The store here says since `now` that the ticket is not granted here: what we owed ourselves
+    /// is over, and nobody else is helped for `acquire-after` (S3). What we owe others stays.
+    pub fn give_back(&mut self, settings: &TicketSettings, me: MemberIndex, now: Instant) {
+        if self.to.is_none_or(|to| to == me) {
+            *self = Promise { to: Some(me), end: self.end.min(now), hold: now + hold(settings) };
+        }
     }
 
     /// Forgets a promise that has run out, hold and all.
@@ -233,7 +249,8 @@ mod tests {
         let settings = ticket("T", D, A);
         let mut promise = Promise::default();
         promise.make(&settings, MemberIndex(0), Instant(0), Millis(D), Millis(0));
-        let over = Instant(D + 2 + A);
+        let over = Instant(D + 2) + hold(&settings);
+        assert!(hold(&settings).0 * 1_000 / 1_002 >= A, "whichever clock it is measured by");
         assert!(!promise.allows(MemberIndex(1), over - Millis(1)));
         assert!(promise.allows(MemberIndex(1), over));
         assert!(promise.allows(MemberIndex(0), Instant(0)));
@@ -241,7 +258,21 @@ mod tests {
         promise.release(&settings, Instant(5_000), false);
         assert!(!promise.runs(Instant(5_000)));
         assert!(!promise.allows(MemberIndex(1), Instant(5_000 + A - 1)));
-        assert!(promise.allows(MemberIndex(1), Instant(5_000 + A)));
+        assert!(promise.allows(MemberIndex(1), Instant(5_000) + hold(&settings)));
+    }
+
+    #[test]
+    fn what_was_owed_to_oneself_is_held_from_the_stores_word_on_s3() {
+        let settings = ticket("T", D, A);
+        let (me, other) = (MemberIndex(0), MemberIndex(1));
+        let mut promise = Promise::default();
+        promise.give_back(&settings, me, Instant(500));
+        assert!(!promise.runs(Instant(500)) && !promise.allows(other, Instant(500 + A)));
+        assert!(promise.allows(other, Instant(500) + hold(&settings)));
+        promise.make(&settings, other, Instant(500), Millis(D), Millis(0));
+        let owed = promise;
+        promise.give_back(&settings, me, Instant(600));
+        assert_eq!(promise, owed, "another's promise is not ours to shorten");
     }
 
     #[test]
@@ -260,7 +291,7 @@ mod tests {
         promise.make(&settings, MemberIndex(0), Instant(0), Millis(D), Millis(0));
         promise.release(&settings, Instant(1_000), false);
         promise.release(&settings, Instant(3_000), false);
-        assert_eq!(promise.hold(), Instant(1_000 + A));
+        assert_eq!(promise.hold(), Instant(1_000) + hold(&settings));
     }
 
     #[test]
@@ -270,8 +301,8 @@ mod tests {
             Mandate { safe_majority: false, all_sites: false, administrator: false, immediate: false, held: false };
         let at = |mandate| commit_at(&settings, Instant(100), mandate).0 - 100;
         assert_eq!(at(Mandate { safe_majority: true, ..none }), 0);
-        assert_eq!(at(none), A);
-        assert_eq!(at(Mandate { all_sites: true, ..none }), A);
+        assert_eq!(at(none), hold(&settings).0);
+        assert_eq!(at(Mandate { all_sites: true, ..none }), hold(&settings).0);
         assert_eq!(at(Mandate { administrator: true, all_sites: true, ..none }), 0);
         assert_eq!(at(Mandate { administrator: true, immediate: true, ..none }), 0);
         assert!(at(Mandate { administrator: true, ..none }) >= D + A);

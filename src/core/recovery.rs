@@ -53,13 +53,15 @@ impl Ticket {
         if let Some(planned) = self.planned.as_mut().filter(|planned| planned.reason == Reason::Administrator) {
             // An administrator has asked in the meantime.
             planned.at = now;
-        }
-        let led_before = self.promise.leader(now) == Some(turn.me());
-        if self.stale_until.is_some() || (led_before && self.planned.is_none()) {
+        } else if self.stale_until.is_some() {
             self.plan_election(turn, now, Reason::Reacquire, None);
-        } else if let Some(leader) = self.promise.to().filter(|_| self.following.is_none() && !self.is_manual()) {
+        } else if self.following.is_some() || self.planned.is_some() || self.is_manual() {
+            // Somebody holds it, or it is fought for already.
+        } else if let Some(leader) = self.promise.to().filter(|leader| *leader != turn.me()) {
             // A promise from before the restart: noticed when it runs out, as any other.
             self.following = Some(leader);
+        } else if self.is_lost() {
+            self.plan_election(turn, now, Reason::TicketLost, None);
         }
     }
 
@@ -71,9 +73,11 @@ impl Ticket {
         let me = turn.id(turn.me());
         turn.event(self.index, Event::Loaded { granted: stored.granted });
         self.store.stored = if stored.granted { Stored::Granted } else { Stored::NotGranted };
-        self.ever_held |= stored.owner.is_some_and(|owner| owner != 0);
-        // "No one" is written after an administrator's revoke only: nothing to be fought for.
-        self.revoked = !stored.granted && stored.owner == Some(-1);
+        self.ever_held |= stored.owner.is_some_and(|owner| owner != 0) || stored.term.is_some_and(|term| term > 0);
+        // "No one" is written after an administrator's revoke only: nothing to be fought for. Where we
+        // remember a newer term, it was granted again since.
+        let newest_known = stored.term.is_none_or(|term| term >= self.term);
+        self.revoked = !stored.granted && stored.owner == Some(-1) && newest_known;
         if self.is_manual() {
             self.loaded(turn);
             if stored.granted {
@@ -94,6 +98,8 @@ impl Ticket {
                 self.want_revoked(turn, None);
                 self.plan_election(turn, turn.now.boot, Reason::TicketLost, Some(turn.me()));
             }
+        } else if self.promise.to() == Some(turn.me()) {
+            self.promise.give_back(&self.settings, turn.me(), turn.now.boot);
         }
         self.loaded(turn);
     }
@@ -149,7 +155,11 @@ impl Ticket {
         match (job, result) {
             (Job::Load, StoreResult::Loaded(stored)) => self.on_loaded(turn, stored),
             (Job::Write(ticket), StoreResult::Written) => {
-                if self.store.written(ticket) {
+                let changed = self.store.written(ticket);
+                if changed && !ticket.granted && self.role != Role::Leader {
+                    self.promise.give_back(&self.settings, turn.me(), turn.now.boot);
+                }
+                if changed {
                     turn.event(self.index, if ticket.granted { Event::Granted } else { Event::Revoked });
                 }
                 if ticket.granted { self.on_granted(turn) } else { self.on_revoked(turn) }

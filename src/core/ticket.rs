@@ -136,12 +136,15 @@ pub struct Ticket {
     pub(crate) ever_held: bool,
     /// The leader has revoked it on an administrator's word: not lost, not to be fought for.
     pub(crate) revoked: bool,
+    /// The newest term whose leader has said that it no longer holds the ticket: what comes of it
+    /// afterwards was overtaken.
+    pub(crate) released_term: Option<u32>,
     /// The end of our lease.
     pub(crate) lease: Option<Instant>,
     /// From when our grant may be written (S6), and whether a write is due.
     pub(crate) commit_at: Instant,
     pub(crate) commit_due: bool,
-    /// By S6 no other lease can run.
+    /// Elected by members who owe nothing to anybody else and know it (S3, S7): no other lease can run.
     pub(crate) settled: bool,
     pub(crate) ballot: Option<Ballot>,
     pub(crate) attempts: u8,
@@ -182,6 +185,7 @@ impl Ticket {
             following: None,
             ever_held: false,
             revoked: false,
+            released_term: None,
             lease: None,
             commit_at: Instant(0),
             commit_due: false,
@@ -226,6 +230,10 @@ impl Ticket {
         self.term = record.term;
         self.heard_term = record.voted_term;
         self.voted = record.vote.and_then(&find).map(|vote| (record.voted_term, vote));
+        if record.vote.is_some() && self.voted.is_none() {
+            // S1: a vote for a member that is no longer configured. Nobody else gets one in that term.
+            self.term = self.term.max(record.voted_term.saturating_add(1));
+        }
         if let Some(leader) = record.leader.and_then(&find) {
             self.term_leader = Some(leader);
             self.ever_held = true;
@@ -251,6 +259,16 @@ impl Ticket {
     /// The newest term that we know of, in whatever way.
     pub(crate) fn newest_term(&self) -> u32 {
         self.term.max(self.heard_term).max(self.voted.map_or(0, |(term, _)| term))
+    }
+
+    /// Whether somebody held it, and no administrator has taken it away: to be fought for.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.ever_held && !self.revoked && !self.is_manual()
+    }
+
+    /// Whether a client waits for a grant.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.waiting.iter().any(|waiting| matches!(waiting.ask, Ask::Grant { .. }))
     }
 
     pub(crate) fn forgetful(&self) -> bool {
@@ -317,8 +335,6 @@ impl Ticket {
         self.ballot = None;
         self.planned = None;
         self.deferred = None;
-        self.revoked = false;
-        self.ever_held = true;
         self.attempts = 0;
         self.lease = None;
         self.commit_at = commit_at;

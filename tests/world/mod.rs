@@ -1,7 +1,7 @@
 //! A cluster of real nodes in virtual time: real bytes, made-up clocks, network, stores and journals.
 //!
 //! Everything that happens follows from one seed and the calls made: a world replays exactly. After
-//! every event it checks S0 with its acquire-after, and S1.
+//! every event it checks S0 with its acquire-after; with every record and datagram S1, S2 and S3.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod script;
@@ -17,7 +17,7 @@ use booth_core::ticket::Ticket;
 use booth_core::time::{Instant, Millis, Now, WallTime};
 use booth_core::wheel::Timer;
 use booth_core::wire::{self, Body, Command, Header, LeaderField, MAX_MESSAGE, Message, Outcome, Reason, TicketBody};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const WALL_EPOCH_US: u64 = 1_800_000_000_000_000;
 pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -80,9 +80,51 @@ struct Holding {
 
 /// Something that the network, a store or a handler will deliver.
 enum Pending {
-    Datagram { from: usize, to: usize, bytes: Vec<u8> },
-    Stored { host: usize, life: u32, ticket: TicketIndex, number: RequestNumber, action: Action },
-    Handler { host: usize, life: u32, ticket: TicketIndex, number: RequestNumber, success: bool },
+    Datagram {
+        from: usize,
+        to: usize,
+        bytes: Vec<u8>,
+    },
+    /// The store does what it was asked for.
+    Stored {
+        host: usize,
+        life: u32,
+        ticket: TicketIndex,
+        number: RequestNumber,
+        action: Action,
+        killed: bool,
+    },
+    /// The daemon hears of it.
+    StoreTold {
+        host: usize,
+        life: u32,
+        ticket: TicketIndex,
+        number: RequestNumber,
+        told: Told,
+    },
+    Handler {
+        host: usize,
+        life: u32,
+        ticket: TicketIndex,
+        number: RequestNumber,
+        success: bool,
+    },
+}
+
+/// How a store request ended.
+#[derive(Clone, Copy)]
+enum Told {
+    Failed,
+    Written,
+    Loaded(Option<Held>),
+}
+
+/// What a member has promised about a ticket by its last acknowledgement (S2, S3).
+#[derive(Clone, Copy)]
+struct Owed {
+    to: usize,
+    /// By the member's own clock.
+    until: Instant,
 }
 
 /// A store request, owned.
@@ -111,6 +153,7 @@ pub struct Held {
 pub struct StoreHabit {
     pub delay_ms: u64,
     pub fails_per_mille: u64,
+    /// A request is killed at its deadline, a third of `expire`.
     pub hangs: bool,
 }
 
@@ -124,6 +167,8 @@ pub struct Host {
     pub store: Vec<Held>,
     pub habit: StoreHabit,
     pub handler_passes: bool,
+    /// The handler runs until it is killed at its deadline.
+    pub handler_hangs: bool,
     pub journal: Vec<Option<Record>>,
     pub journal_fails: bool,
     /// Boot clock = (time + offset) with this drift in parts per million.
@@ -135,6 +180,11 @@ pub struct Host {
     /// What has waited for it while frozen.
     waiting: Vec<(usize, Vec<u8>)>,
     votes: BTreeMap<(u16, u32), SiteId>,
+    owes: Vec<Option<Owed>>,
+    /// When it last said that it no longer holds a ticket, with its store's word for it.
+    released_ms: Vec<u64>,
+    /// When it last asked for a renewal.
+    renewed_ms: Vec<u64>,
 }
 
 /// Storage that a node borrows for as long as it lives.
@@ -185,6 +235,12 @@ pub struct World {
     pub verbose: bool,
     pub replies: Vec<(u64, Outcome, bool)>,
     clients: u64,
+    /// Clients that have had no final answer, with the host and the life of the daemon they wait for.
+    waiting: BTreeMap<u64, (usize, u32)>,
+    /// Tickets that an administrator has forced somewhere: S0 is that word's business.
+    pub forced: BTreeSet<usize>,
+    /// Tickets that were granted and not revoked by an administrator since (L1).
+    pub wanted: BTreeSet<usize>,
     holding: Vec<Holding>,
     pub events: u64,
     pub grants: u64,
@@ -259,6 +315,7 @@ impl World {
                 store: vec![Held::default(); plan.tickets.len()],
                 habit: StoreHabit { delay_ms: 20, fails_per_mille: 0, hangs: false },
                 handler_passes: true,
+                handler_hangs: false,
                 journal: vec![plan.remember.then(Record::default); plan.tickets.len()],
                 journal_fails: false,
                 offset_ms: 1_000 + dice.roll(100_000),
@@ -267,6 +324,9 @@ impl World {
                 wordless: false,
                 waiting: Vec::new(),
                 votes: BTreeMap::new(),
+                owes: vec![None; plan.tickets.len()],
+                released_ms: vec![0; plan.tickets.len()],
+                renewed_ms: vec![0; plan.tickets.len()],
             })
             .collect();
         let mut world = World {
@@ -283,6 +343,9 @@ impl World {
             verbose: true,
             replies: Vec::new(),
             clients: 0,
+            waiting: BTreeMap::new(),
+            forced: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             events: 0,
             grants: 0,
             captured: Vec::new(),
@@ -364,6 +427,7 @@ impl World {
     pub fn kill(&mut self, host: usize) {
         self.hosts[host].node = None;
         self.hosts[host].storage = None;
+        self.waiting.retain(|_, (at, _)| *at != host);
         self.say(host, "killed");
     }
 
@@ -373,6 +437,7 @@ impl World {
         self.say(host, "journal lost");
         self.hosts[host].journal.fill(None);
         self.hosts[host].votes.clear();
+        self.hosts[host].owes.fill(None);
     }
 
     pub fn is_up(&self, host: usize) -> bool {
@@ -415,6 +480,13 @@ impl World {
 
     /// A client's request to a member: grant, revoke. Gives the client's number.
     pub fn ask(&mut self, host: usize, command: Command, ticket: &str, options: u32) -> u64 {
+        if let Some(at) = self.plan.tickets.iter().position(|known| known.name == ticket) {
+            if command == Command::ClientRevoke {
+                self.wanted.remove(&at);
+            } else if options & 1 != 0 {
+                self.forced.insert(at);
+            }
+        }
         let bytes = self.request(host, command, ticket, options);
         self.hand_over(host, &bytes)
     }
@@ -442,6 +514,7 @@ impl World {
     pub fn hand_over(&mut self, host: usize, request: &[u8]) -> u64 {
         self.clients += 1;
         let client = self.clients;
+        self.waiting.insert(client, (host, self.hosts[host].life));
         self.input(host, Input::Request { client: ClientId(client), bytes: request });
         client
     }
@@ -452,6 +525,19 @@ impl World {
 
     pub fn revoke(&mut self, host: usize, ticket: &str) -> u64 {
         self.ask(host, Command::ClientRevoke, ticket, 0)
+    }
+
+    /// A client closes its connection.
+    pub fn hang_up(&mut self, client: u64) {
+        if let Some((host, _)) = self.waiting.get(&client).copied().filter(|(host, _)| !self.hosts[*host].frozen) {
+            self.input(host, Input::ClientGone { client: ClientId(client) });
+            self.waiting.remove(&client);
+        }
+    }
+
+    /// Clients that wait for an answer.
+    pub fn waiting(&self) -> Vec<u64> {
+        self.waiting.keys().copied().collect()
     }
 
     /// The newest answer that a client has had.
@@ -547,7 +633,17 @@ impl World {
                     self.input(to, Input::Datagram { source: Some(MemberIndex(from as u8)), bytes: &bytes });
                 }
             }
-            Pending::Stored { host, life, ticket, number, action } => self.stored(host, life, ticket, number, &action),
+            Pending::Stored { host, life, ticket, number, action, killed } => {
+                self.stored(host, life, ticket, number, &action, killed);
+            }
+            Pending::StoreTold { host, .. } | Pending::Handler { host, .. } if self.hosts[host].frozen => {
+                self.enqueue(50, pending);
+            }
+            Pending::StoreTold { host, life, ticket, number, told } => {
+                if self.hosts[host].life == life && self.is_up(host) {
+                    self.store_told(host, ticket, number, told);
+                }
+            }
             Pending::Handler { host, life, ticket, number, success } => {
                 if self.hosts[host].life == life && self.is_up(host) {
                     self.input(host, Input::HandlerExited { ticket, number, success });
@@ -556,8 +652,16 @@ impl World {
         }
     }
 
-    fn stored(&mut self, host: usize, life: u32, ticket: TicketIndex, number: RequestNumber, action: &Action) {
-        let failed = self.dice.chance(self.hosts[host].habit.fails_per_mille);
+    fn stored(
+        &mut self,
+        host: usize,
+        life: u32,
+        ticket: TicketIndex,
+        number: RequestNumber,
+        action: &Action,
+        killed: bool,
+    ) {
+        let failed = killed || self.dice.chance(self.hosts[host].habit.fails_per_mille);
         let held = self.hosts[host].store[ticket.at()];
         if !failed && let Action::Write(write) = action {
             let owner = write.owner.map(|owner| owner.0);
@@ -568,21 +672,30 @@ impl World {
                 self.say(host, &format!("store {}: {}", ticket.0, if write.granted { "granted" } else { "revoked" }));
                 self.grants += u64::from(write.granted);
             }
+            if write.granted {
+                self.wanted.insert(ticket.at());
+            }
             self.check();
         }
-        if self.hosts[host].life != life || !self.is_up(host) {
-            return;
-        }
-        let result = match action {
-            _ if failed => StoreResult::Failed,
-            Action::Load => StoreResult::Loaded((held != Held::default()).then(|| StoredTicket {
+        let told = match action {
+            _ if failed => Told::Failed,
+            Action::Load => Told::Loaded((held != Held::default()).then_some(held)),
+            _ => Told::Written,
+        };
+        self.enqueue(0, Pending::StoreTold { host, life, ticket, number, told });
+    }
+
+    fn store_told(&mut self, host: usize, ticket: TicketIndex, number: RequestNumber, told: Told) {
+        let result = match told {
+            Told::Failed => StoreResult::Failed,
+            Told::Written => StoreResult::Written,
+            Told::Loaded(held) => StoreResult::Loaded(held.map(|held| StoredTicket {
                 granted: held.granted,
                 owner: Some(held.owner.map_or(-1, |owner| owner as i32)),
                 expires: Some(WallTime(held.expires.seconds() * 1_000_000)),
                 term: Some(held.term),
                 attributes: &[],
             })),
-            _ => StoreResult::Written,
         };
         self.input(host, Input::StoreFinished { ticket, number, result });
     }
@@ -617,19 +730,32 @@ impl World {
             self.queue.retain(|_, pending| {
                 !matches!(pending, Pending::Stored { host: at, ticket: of, .. } if *at == host && *of == ticket)
             });
-            if !self.hosts[host].habit.hangs {
-                let at = self.hosts[host].habit.delay_ms;
-                self.enqueue(at, Pending::Stored { host, life, ticket, number, action });
-            }
+            // What hangs is killed at the deadline of the store module.
+            let deadline = (self.plan.tickets[ticket.at()].expire.0 / 3).clamp(1_000, 10_000);
+            let StoreHabit { delay_ms, hangs, .. } = self.hosts[host].habit;
+            let at = if hangs { deadline } else { delay_ms.min(deadline) };
+            let killed = hangs || delay_ms > deadline;
+            self.enqueue(at, Pending::Stored { host, life, ticket, number, action, killed });
         }
         for (ticket, request) in outputs.handlers {
-            let (number, success) = (request.number, self.hosts[host].handler_passes);
-            self.enqueue(10, Pending::Handler { host, life, ticket, number, success });
+            let (number, hangs) = (request.number, self.hosts[host].handler_hangs);
+            let success = self.hosts[host].handler_passes && !hangs;
+            let delay = if hangs { request.deadline.since(now.boot).0 } else { 10 };
+            self.enqueue(delay, Pending::Handler { host, life, ticket, number, success });
         }
         for (client, bytes, last) in outputs.replies {
             let key = self.key();
             let outcome = wire::decode(&bytes, key.as_ref()).unwrap().header.outcome;
             self.say(host, &format!("answers client {}: {outcome:?}{}", client.0, if last { "" } else { " ..." }));
+            assert!(
+                self.waiting.contains_key(&client.0),
+                "client {} is answered after its last answer\n{}",
+                client.0,
+                self.story()
+            );
+            if last {
+                self.waiting.remove(&client.0);
+            }
             self.replies.push((client.0, outcome, last));
         }
         for ticket in failed {
@@ -676,7 +802,7 @@ impl World {
     }
 
     /// S1, S2: what a vote or an acknowledgement promises is in the journal when it leaves.
-    fn check_promise(&self, from: usize, to: usize, bytes: &[u8]) {
+    fn check_promise(&mut self, from: usize, to: usize, bytes: &[u8]) {
         let key = self.key();
         let message = wire::decode(bytes, key.as_ref()).unwrap();
         let Body::Ticket(body) = message.body else { return };
@@ -684,11 +810,12 @@ impl World {
         if self.plan.tickets[at].mode == Mode::Manual {
             return;
         }
+        self.check_owed(from, to, at, &message.header, &body);
         let journal = self.hosts[from].journal[at];
         let asker = SiteId::of_address(&address(to));
         let kept = match (message.header.command, message.header.request, body.leader) {
             (Command::Vote, Some(Command::VoteRequest), LeaderField::Member(vote)) => {
-                journal.is_some_and(|record| record.voted_term == body.term && record.vote == Some(vote))
+                self.hosts[from].votes.get(&(at as u16, body.term)) == Some(&vote)
             }
             (Command::Ack, Some(Command::Heartbeat | Command::Update), _) => {
                 journal.is_some_and(|record| record.leader == Some(asker) && record.active)
@@ -696,6 +823,42 @@ impl World {
             _ => true,
         };
         assert!(kept, "S1, S2: {message:?} leaves, but the journal has {journal:?}\n{}", self.story());
+    }
+
+    /// S2, S3: who has acknowledged a leader votes for no other until its promise and the hold behind
+    /// it are over by its own clock, or `acquire-after` has passed since the leader's release.
+    fn check_owed(&mut self, from: usize, to: usize, ticket: usize, header: &Header, body: &TicketBody<'_>) {
+        let now = self.clock(from).boot;
+        let after = self.plan.tickets[ticket].acquire_after;
+        match (header.command, header.request) {
+            (Command::Ack, Some(Command::Heartbeat | Command::Update)) => {
+                let until = now + self.plan.tickets[ticket].expire;
+                self.hosts[from].owes[ticket] = Some(Owed { to, until });
+            }
+            (Command::Vote, None) | (Command::Revoke, None) => {
+                assert!(!self.hosts[from].store[ticket].granted, "S9: told before the store said so\n{}", self.story());
+                if self.hosts[from].renewed_ms[ticket] >= self.hosts[from].released_ms[ticket] {
+                    self.hosts[from].released_ms[ticket] = self.now_ms;
+                }
+            }
+            (Command::Heartbeat | Command::Update, None) => self.hosts[from].renewed_ms[ticket] = self.now_ms,
+            (Command::Vote, Some(Command::VoteRequest)) => {
+                let candidate = LeaderField::Member(SiteId::of_address(&address(to)));
+                let Some(owed) = self.hosts[from].owes[ticket].filter(|owed| owed.to != to) else { return };
+                let released = self.hosts[owed.to].released_ms[ticket];
+                let renewed = self.hosts[owed.to].renewed_ms[ticket];
+                let released = released > 0 && released >= renewed && self.now_ms >= released + after.0;
+                let over = now >= owed.until + after;
+                let kept = body.leader != candidate || released || over;
+                let name = &self.hosts[from].name;
+                assert!(kept, "S2, S3: {name} votes in spite of its promise to {}\n{}", owed.to, self.story());
+            }
+            (Command::VoteRequest, _) => {
+                // The reference votes at once for who asks for this, whatever it has promised.
+                assert!(header.reason != Reason::StepDown, "{}", self.story());
+            }
+            _ => {}
+        }
     }
 
     fn enqueue(&mut self, delay: u64, pending: Pending) {
@@ -725,7 +888,9 @@ impl World {
     fn check_record(&mut self, host: usize, ticket: TicketIndex, record: &Record) {
         let last = self.hosts[host].journal[ticket.at()];
         if let Some(last) = last {
-            let down = record.term < last.term || record.voted_term < last.voted_term;
+            // A vote for a member that is gone may be forgotten where the term is behind us.
+            let closed = record.term > last.voted_term;
+            let down = record.term < last.term || (record.voted_term < last.voted_term && !closed);
             assert!(!down, "S1: {} goes down from {last:?} to {record:?}\n{}", self.hosts[host].name, self.story());
         }
         if let Some(vote) = record.vote {
@@ -739,7 +904,7 @@ impl World {
     /// S0: at most one holder, and acquire-after between the end at one site and the grant at another.
     fn check(&mut self) {
         for ticket in 0..self.plan.tickets.len() {
-            if self.plan.tickets[ticket].mode == Mode::Manual {
+            if self.plan.tickets[ticket].mode == Mode::Manual || self.forced.contains(&ticket) {
                 continue;
             }
             for host in 0..self.plan.sites {
