@@ -75,7 +75,7 @@ impl Ticket {
             turn.event(self.index, Event::PrerequisiteFailed);
             return self.cannot_acquire(turn, planned.reason, Outcome::PrerequisiteFailed);
         }
-        if self.settings.before_acquire && self.attempts == 0 {
+        if self.settings.before_acquire {
             let number = turn.sequence.request();
             self.handler = Some((number, Purpose::Acquire(planned.reason)));
             let request = HandlerRequest { number, deadline: now + self.settings.expire, expires: WallTime(0) };

@@ -492,10 +492,9 @@ impl World {
     }
 
     /// What a client on a member's host would send now.
-    pub fn request(&mut self, host: usize, command: Command, ticket: &str, options: u32) -> Vec<u8> {
-        self.clients += 1;
+    pub fn request(&self, host: usize, command: Command, ticket: &str, options: u32) -> Vec<u8> {
         let header = Header {
-            stamp: if self.plan.key { WallTime(self.clock(host).wall.0 + self.clients) } else { WallTime(0) },
+            stamp: if self.plan.key { WallTime(self.clock(host).wall.0 + self.clients + 1) } else { WallTime(0) },
             sender: SiteId::of_address(&address(host)),
             command,
             request: None,
