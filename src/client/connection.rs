@@ -3,6 +3,7 @@
 //! What comes out of it has a good MAC where there is a key, and comes from the member that was
 //! asked; whatever a daemon sends, nothing is believed about its length before it is there.
 
+use crate::counters;
 use booth_core::member::SiteId;
 use booth_core::wire::mac::Key;
 use booth_core::wire::{self, Body, DropReason, HEADER_LEN, Header, LeaderField, MAX_MESSAGE, ReplyFrame};
@@ -163,21 +164,36 @@ impl Fault {
     pub(super) fn describe(&self, site: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::ConnectTimeout(limit) => {
-                write!(f, "connect to {site} got a timeout: no answer within {limit:?}")
+                write!(f, "connect to {site} got a timeout: no answer within {}", Seconds(*limit))
             }
             Fault::Connect(error) => {
                 write!(f, "connect to {site} got an error: {}", plain(error))?;
                 let refused = error.kind() == ErrorKind::ConnectionRefused;
                 f.write_str(if refused { "; does boothd run there, with this port?" } else { "" })
             }
-            Fault::Silent(limit) => write!(f, "{site} has not answered within {limit:?}"),
+            Fault::Silent(limit) => write!(f, "{site} has not answered within {}", Seconds(*limit)),
             Fault::Closed => write!(f, "{site} closed the connection without an answer"),
             Fault::Broken(error) => write!(f, "connection to {site} broke: {}", plain(error)),
             Fault::NotAuthenticated => {
                 write!(f, "{site}: failed to authenticate; is the authfile the same there and here?")
             }
-            Fault::NotUnderstood(reason) => write!(f, "{site}: the answer is none of booth's ({reason:?})"),
+            Fault::NotUnderstood(reason) => {
+                write!(f, "{site}: the answer is none of booth's ({})", counters::words(*reason))
+            }
             Fault::SomebodyElse => write!(f, "{site}: the answer is signed by another member; who answers there?"),
+        }
+    }
+}
+
+/// A span in a message, `5s` or `1.200s`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.as_secs(), self.0.subsec_millis()) {
+            (seconds, 0) => write!(f, "{seconds}s"),
+            (0, millis) => write!(f, "{millis}ms"),
+            (seconds, millis) => write!(f, "{seconds}.{millis:03}s"),
         }
     }
 }

@@ -9,7 +9,6 @@ use super::{Account, AuthFile, Configuration, DEFAULT_PORT, JOURNAL_DIRECTORY, M
 use booth_core::member::{MAX_MEMBERS, MemberKind, SiteId};
 use booth_core::settings::{MAX_TICKETS, Mode, Name, ValidityUnit};
 use booth_core::time::Millis;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -69,13 +68,11 @@ enum Scope {
     Ticket(Box<TicketDraft>),
 }
 
-/// Lines that have given a key of which there may be one.
-type Given = BTreeMap<&'static str, u32>;
-
 struct Parser<'p, 'r> {
     found: Diagnostics<'p>,
     resolver: &'r mut Resolver<'r>,
-    given: Given,
+    /// The global keys that were given, and the last line of each.
+    given: Vec<(&'static str, u32)>,
     global: Global,
     members: Vec<Member>,
     members_refused: bool,
@@ -83,7 +80,8 @@ struct Parser<'p, 'r> {
     defaults: TicketDraft,
     /// Tickets whose lines are all read.
     drafts: Vec<TicketDraft>,
-    ticket_lines: BTreeMap<Name, u32>,
+    /// The names of tickets, sorted, and the line of each; [`MAX_TICKETS`] of them at most.
+    ticket_lines: Vec<(Name, u32)>,
     unit: ValidityUnit,
 }
 
@@ -129,14 +127,14 @@ impl<'p, 'r> Parser<'p, 'r> {
         Parser {
             found,
             resolver,
-            given: Given::new(),
+            given: Vec::new(),
             global: Global::default(),
             members: Vec::new(),
             members_refused: false,
             scope: Scope::Global,
             defaults: TicketDraft::new(Name::new(), 0),
             drafts: Vec::new(),
-            ticket_lines: BTreeMap::new(),
+            ticket_lines: Vec::new(),
             unit: ValidityUnit::Seconds,
         }
     }
@@ -189,7 +187,8 @@ impl<'p, 'r> Parser<'p, 'r> {
     }
 
     fn take_global_key(&mut self, line: u32, key: &'static str, value: &str) {
-        if let Some(before) = self.given.insert(key, line) {
+        if let Some((_, last)) = self.given.iter_mut().find(|(given, _)| *given == key) {
+            let before = std::mem::replace(last, line);
             if key == "transport" {
                 let text =
                     format!("config file has multiple transport lines, the first is line {before}; expected one");
@@ -197,6 +196,8 @@ impl<'p, 'r> Parser<'p, 'r> {
             } else {
                 self.found.warn(line, format!("{key} again; the value of line {before} is replaced"));
             }
+        } else {
+            self.given.push((key, line));
         }
         let outcome = self.global.take(line, key, value);
         self.found.ok(line, outcome);
@@ -207,6 +208,10 @@ impl<'p, 'r> Parser<'p, 'r> {
                  votes for nobody until expire + acquire-after have passed; expected a file, or no journal line",
             );
         }
+    }
+
+    fn is_given(&self, key: &str) -> bool {
+        self.given.iter().any(|(given, _)| *given == key)
     }
 
     fn member(&mut self, line: u32, kind: MemberKind, value: &str) {
@@ -320,11 +325,16 @@ impl<'p, 'r> Parser<'p, 'r> {
     /// A name that is fit and free; the empty one, with an error, where it is not.
     fn new_ticket_name(&mut self, line: u32, written: &str) -> Name {
         let Some(name) = self.found.ok(line, value::ticket_name(written)) else { return Name::new() };
-        if let Some(before) = self.ticket_lines.get(&name) {
-            let text = format!("ticket name \"{name}\" used again, first in line {before}; expected a name of its own");
-            self.found.error(line, text);
-        } else {
-            self.ticket_lines.insert(name.clone(), line);
+        match self.ticket_lines.binary_search_by(|(known, _)| known.cmp(&name)) {
+            Ok(at) => {
+                let before = self.ticket_lines[at].1;
+                let text =
+                    format!("ticket name \"{name}\" used again, first in line {before}; expected a name of its own");
+                self.found.error(line, text);
+            }
+            Err(at) if self.ticket_lines.len() < MAX_TICKETS => self.ticket_lines.insert(at, (name.clone(), line)),
+            // More tickets than there may be: an error in any case.
+            Err(_) => {}
         }
         name
     }
@@ -399,7 +409,7 @@ impl<'p, 'r> Parser<'p, 'r> {
             }
         }
         if let Some(first) = self.members.first()
-            && !self.given.contains_key("authfile")
+            && !self.is_given("authfile")
         {
             let who = if self.global.allow_address_translation { "at all" } else { "as a member's address" };
             let text = format!(
@@ -415,7 +425,7 @@ impl<'p, 'r> Parser<'p, 'r> {
         if let Some(name) = self.global.name.take() {
             return Some(name);
         }
-        if self.given.contains_key("name") {
+        if self.is_given("name") {
             return None; // refused where it stands
         }
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();

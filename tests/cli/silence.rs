@@ -113,8 +113,8 @@ fn an_answer_that_is_none_is_refused() {
     );
     let config = place.one_ticket(site.address.port());
     let grant = || run("booth", &["grant", "-c", &config]);
-    grant().fails_with(1, "the answer is none of booth's (BadMagic)");
-    grant().fails_with(1, "the answer is none of booth's (BadLength)");
+    grant().fails_with(1, "the answer is none of booth's (wrong magic)");
+    grant().fails_with(1, "the answer is none of booth's (wrong length)");
     grant().fails_with(1, "closed the connection without an answer");
     grant().fails_with(1, "closed the connection without an answer");
 }

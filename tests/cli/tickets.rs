@@ -104,7 +104,7 @@ fn after_the_first_answer_the_daemon_gets_the_time_that_its_tries_need() {
     let begun = Instant::now();
     let (ended, _) = ask(&["grant", "T"], vec![Act::Outcome(Outcome::More), Act::AwaitClose]);
     let silent =
-        format!("{SITE} has not answered within 1.2s; the grant may take place all the same, see \"booth list\"");
+        format!("{SITE} has not answered within 1.200s; the grant may take place all the same, see \"booth list\"");
     ended.fails_with(1, &silent);
     assert!((1100..4000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }
