@@ -63,7 +63,6 @@ fn members_fail() {
 }
 
 #[test]
-#[ignore = "a leader whose memory is not that old does not stand for its own lease (S7), even where its store says so"]
 fn members_are_replaced() {
     tell("members_are_replaced", &[("reference leader replaced by ours within its lease", leader_replaced, &[Ours])]);
 }

@@ -209,6 +209,25 @@ fn s7_a_leader_without_older_memory_stands_for_its_own_lease() {
     assert_eq!(revoked, None, "{}", world.transcript.join("\n"));
 }
 
+/// A reference leader is replaced by ours: the store knows of its lease, no journal does.
+#[test]
+fn s7_a_leader_without_memory_keeps_its_ticket_if_all_the_others_say_so() {
+    for other_is_up in [true, false] {
+        let mut world = granted(0);
+        world.run(1_000);
+        world.kill_and_lose_journal(0);
+        if !other_is_up {
+            world.kill(1);
+        }
+        world.run(500);
+        world.boot(0);
+        world.run(9_000);
+        // Its own vote does not count: with one of two others it has no majority.
+        assert_eq!(world.holder(0), other_is_up.then_some(0), "{}", world.transcript.join("\n"));
+        assert_eq!(world.grants, 1, "{}", world.transcript.join("\n"));
+    }
+}
+
 #[test]
 fn s8_a_grant_that_the_store_finishes_too_late_is_revoked() {
     let mut world = World::new(plan(0));

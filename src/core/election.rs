@@ -112,7 +112,7 @@ impl Ticket {
         let own = self.voted.filter(|(term, vote)| *vote == me && same_term && *term == self.newest_term());
         let term = own.map_or_else(|| self.newest_term().saturating_add(1), |(term, _)| term);
         self.voted = Some((term, me));
-        let votes = MemberSet::EMPTY.with(me);
+        let votes = self.vote_of_its_own(reason, me, now);
         let ballot = Ballot {
             term,
             reason,
@@ -121,7 +121,7 @@ impl Ticket {
             ends_at: now + self.settings.timeout,
             votes,
             remembering: if self.forgetful() { MemberSet::EMPTY } else { votes },
-            answered: votes,
+            answered: MemberSet::EMPTY.with(me),
         };
         self.attempts = self.attempts.saturating_add(1);
         if self.role == Role::Leader {

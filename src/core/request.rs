@@ -39,9 +39,11 @@ impl Node<'_> {
             return Ok(());
         }
         let skew = self.settings.max_time_skew;
+        if header.stamp.after(skew) < now.wall {
+            return Err(DropReason::StaleStamp);
+        }
         if !changes_something(header.command) {
-            let within = header.stamp.after(skew) >= now.wall;
-            return if within { Ok(()) } else { Err(DropReason::StaleStamp) };
+            return Ok(());
         }
         // No window outlives a restart. A clock that has been set back since then tells nothing.
         if header.stamp.seconds() < self.started.seconds() && now.wall >= self.started {

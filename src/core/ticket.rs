@@ -275,10 +275,18 @@ impl Ticket {
         self.forgetful_until.is_some()
     }
 
-    /// Whether having no memory keeps it from standing for election (S7). Not where an administrator asks, and not
-    /// for a lease of its own: nobody else was helped since that began, and this is remembered.
+    /// Whether having no memory keeps it from standing for election (S7). Not where an administrator asks; not for
+    /// a lease of its own that it remembers, for nobody else was helped since that began; and not for one that only
+    /// its store remembers, but then its own vote does not count ([`Ticket::vote_of_its_own`]).
     pub(crate) fn too_forgetful(&self, reason: Reason, me: MemberIndex, now: Instant) -> bool {
-        self.forgetful() && reason != Reason::Administrator && self.promise.leader(now) != Some(me)
+        let own = self.promise.leader(now) == Some(me) || (reason == Reason::Reacquire && self.stale_until.is_some());
+        self.forgetful() && reason != Reason::Administrator && !own
+    }
+
+    /// The votes that a candidacy of ours begins with: our own, unless we may have forgotten another (S7).
+    pub(crate) fn vote_of_its_own(&self, reason: Reason, me: MemberIndex, now: Instant) -> MemberSet {
+        let forgotten = self.forgetful() && reason == Reason::Reacquire && self.promise.leader(now) != Some(me);
+        if forgotten { MemberSet::EMPTY } else { MemberSet::EMPTY.with(me) }
     }
 
     /// Who holds the ticket as far as we know: us, or the leader that we follow.
