@@ -1,5 +1,5 @@
 //! Random faults under one seed: S0 and S1 are checked after every event by the world itself; when
-//! the faults stop, a healed cluster must serve again (L1).
+//! the faults stop, a healed cluster must serve again (L1), keep what it has (L3) and survive a leader (L2).
 //!
 //! `BOOTH_SIM_SEED=N` replays one seed with its transcript, `BOOTH_SIM_SEEDS=N` sweeps the first N.
 #![allow(clippy::unwrap_used)]
@@ -164,7 +164,28 @@ fn run(seed: u64, verbose: bool) -> World {
     let after: Vec<_> = (0..world.plan.tickets.len()).map(|at| world.holder(at)).collect();
     assert_eq!(holders, after, "L3: the ticket moved without a fault\nseed {seed}\n{}", tail(&world));
     assert_eq!(world.grants, grants, "L3: revoked without a fault\nseed {seed}\n{}", tail(&world));
+    kill_a_leader(&mut world, &mut dice);
     world
+}
+
+/// L2: what a leader held that is gone is held elsewhere after `expire` + `acquire-after` + 1 s.
+fn kill_a_leader(world: &mut World, dice: &mut Dice) {
+    let automatic = |at: &usize| world.plan.tickets[*at].mode == Mode::Automatic && !world.forced.contains(at);
+    let Some(at) = (0..world.plan.tickets.len()).find(automatic) else { return };
+    let wordless = world.hosts.iter().any(|host| host.wordless);
+    if world.plan.sites < 2 || world.hosts.len() < 3 || wordless {
+        return;
+    }
+    let ticket = &world.plan.tickets[at];
+    let (expire, after) = (ticket.expire.0, ticket.acquire_after.0);
+    world.run(dice.roll(expire));
+    let leader = world.holder(at).unwrap();
+    world.kill(leader);
+    // Spans are measured by clocks that are up to 2 ‰ slow or allow for as much.
+    let limit = expire + after + 1_000 + (expire + 2 * after) / 500;
+    let took = world.run_until(limit, |world| world.holder(at).is_some_and(|holder| holder != leader));
+    let seed = world.plan.seed;
+    assert!(took.is_some(), "L2: not held elsewhere after {limit} ms\nseed {seed}\n{}", tail(world));
 }
 
 fn tail(world: &World) -> String {

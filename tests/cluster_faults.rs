@@ -268,3 +268,20 @@ fn a_renewal_that_comes_after_the_revoke_renews_nothing() {
     let view = world.node(ARBITRATOR).tickets(world.now(ARBITRATOR)).next().unwrap();
     assert_eq!(view.holder, Holder::Nobody, "{}", story(&world));
 }
+
+/// Two sites told each other of the dead leader's lease, each a little longer than it had heard:
+/// neither was ever elected.
+#[test]
+fn two_followers_do_not_keep_a_dead_leaders_lease_alive_l2() {
+    let mut world = granted(Plan { sites: 3, arbitrators: 0, ..plan(0) });
+    world.run(4_500);
+    world.cut_one_way(SITE1, 2);
+    world.run(900);
+    world.heal();
+    // The last renewal has reached the third site half a second later than the second.
+    world.run(700);
+    world.kill(SITE1);
+    let took =
+        world.run_until(EXPIRE + 1_000, |world| world.hosts[1].store[0].granted || world.hosts[2].store[0].granted);
+    assert!(took.is_some(), "{}", story(&world));
+}

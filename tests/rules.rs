@@ -357,3 +357,35 @@ fn s12_every_grant_in_the_store_carries_its_leases_end() {
         assert!(held.granted && end > 0 && end <= left(&world) + 1, "{end} ms recorded, {} ms left", left(&world));
     }
 }
+
+#[test]
+fn s7_a_vote_without_memory_does_not_vouch_for_a_grant() {
+    let mut world = World::new(plan(2_000));
+    world.run(2_000);
+    world.kill(1);
+    world.kill_and_lose_journal(2);
+    world.boot(2);
+    world.run(100);
+    let start = world.now_ms;
+    world.grant(0, "T");
+    world.run_until(30_000, |world| world.holder(0) == Some(0)).unwrap();
+    assert!(world.now_ms - start >= EXPIRE + 2_000, "{}", world.transcript.join("\n"));
+}
+
+#[test]
+fn s7_a_member_without_memory_does_not_follow_a_lease_that_does_not_run_yet() {
+    let mut world = World::new(plan(0));
+    world.run(2_000);
+    world.capture = true;
+    world.grant(0, "T");
+    world.run(100);
+    let first = |(_, to, bytes): &&(usize, usize, Vec<u8>)| *to == 2 && is(bytes, Command::Heartbeat, None);
+    let (from, to, heartbeat) = world.captured.iter().find(first).cloned().unwrap();
+    world.isolate(2);
+    world.kill_and_lose_journal(2);
+    world.boot(2);
+    world.run(100);
+    world.inject(from, to, &heartbeat);
+    let now = world.now(2);
+    assert_eq!(world.node(2).tickets(now).next().unwrap().expires, None, "{}", world.transcript.join("\n"));
+}

@@ -251,7 +251,7 @@ impl Ticket {
             return Ok(());
         }
         let holder = message.leader.filter(|leader| *leader != me && message.validity > Millis(0));
-        if let Some(holder) = holder.filter(|holder| !self.promise.runs(now) && self.promise.allows(*holder, now)) {
+        if let Some(holder) = holder.filter(|_| self.promise.can_learn(now)) {
             self.adopt(turn, holder, message.term, message.validity);
         } else if message.header.outcome == Outcome::YouAreOutdated && message.term >= self.term {
             self.become_follower(turn, None);
@@ -288,7 +288,7 @@ impl Ticket {
         if message.leader != Some(candidate) {
             return Err(DropReason::Unexpected);
         }
-        let holder = if self.leads(now) { Some(me) } else { self.promise.leader(now) };
+        let holder = if self.leads(now) { Some(me) } else { self.promise.owed_leader(now) };
         if holder.is_some_and(|holder| holder != candidate && (holder != me || self.role == Role::Leader)) {
             self.refuse(turn, message, Outcome::TermStillValid);
             return Ok(());
@@ -309,7 +309,7 @@ impl Ticket {
         let number = message.word.map_or(0, |word| word.number);
         let deferred =
             Deferred { candidate, term: message.term, reason: message.header.reason, number, at: self.promise.hold() };
-        if !self.promise.allows(candidate, now) {
+        if !self.promise.allows_vote(candidate, now) {
             // S3. Silence, and the vote as soon as it may be given, if the candidate can still be waiting.
             let soon = deferred.at.since(now) <= self.settings.timeout;
             self.deferred = soon.then_some(deferred).or(self.deferred);
@@ -322,7 +322,7 @@ impl Ticket {
     /// The hold has ended for which a vote was put off.
     pub(crate) fn vote_deferred<S: Sink>(&mut self, turn: &mut Turn<'_, S>, deferred: Deferred) {
         let outdated = deferred.term < self.term || self.voted.is_some_and(|(term, _)| term > deferred.term);
-        if !outdated && self.role != Role::Leader && self.promise.allows(deferred.candidate, turn.now.boot) {
+        if !outdated && self.role != Role::Leader && self.promise.allows_vote(deferred.candidate, turn.now.boot) {
             self.vote(turn, deferred);
         }
     }

@@ -32,7 +32,7 @@ impl Ticket {
             self.refuse(turn, message, Outcome::TermOutdated);
             return Ok(());
         }
-        let bound = self.promise.leader(now).is_some_and(|other| other != leader);
+        let bound = self.promise.owed_leader(now).is_some_and(|other| other != leader);
         let settled = message.word.is_some_and(|word| word.settled) && message.term > self.term;
         if bound && !settled {
             // We owe this to another. Silence: the asker tries again, and may by then be right.
@@ -90,8 +90,7 @@ impl Ticket {
 
     /// Believes that `leader` holds the ticket for `validity`, though it has not asked us for a promise.
     pub(crate) fn adopt<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leader: MemberIndex, term: u32, validity: Millis) {
-        // Rounded down by the teller, to a second at worst.
-        self.promise.learn(&self.settings, leader, turn.now.boot, validity + Millis(1000));
+        self.promise.learn(&self.settings, leader, turn.now.boot, validity);
         if term > self.term {
             self.term = term;
             self.term_leader = Some(leader);
@@ -195,8 +194,8 @@ impl Ticket {
     pub(crate) fn on_index<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
         let (now, me) = (turn.now.boot, turn.me());
         if let Some(leader) = message.leader.filter(|leader| *leader != me && !self.leads(now)) {
-            let newer = message.term > self.term || (message.term == self.term && !self.promise.runs(now));
-            if message.validity > Millis(0) && newer && !self.promise.runs(now) && self.promise.allows(leader, now) {
+            let known = message.term >= self.term && message.validity > Millis(0);
+            if known && self.promise.can_learn(now) {
                 self.adopt(turn, leader, message.term, message.validity);
             }
         }

@@ -231,7 +231,7 @@ impl Ticket {
             return Ok(());
         }
         let holder = message.leader.filter(|leader| *leader != turn.me() && message.validity > Millis(0));
-        match holder.filter(|holder| !self.promise.runs(now) && self.promise.allows(*holder, now)) {
+        match holder.filter(|_| self.promise.can_learn(now)) {
             Some(holder) => self.adopt(turn, holder, message.term, message.validity),
             None if message.header.outcome == Outcome::TermOutdated => {
                 self.become_follower(turn, None);

@@ -115,6 +115,9 @@ pub struct Promise {
     to: Option<MemberIndex>,
     end: Instant,
     hold: Instant,
+    /// Not made by us but heard of: a reason to wait, nothing that binds, and never passed on. (Two
+    /// who pass on what they have from each other believe in a dead leader for ever.)
+    hearsay: bool,
 }
 
 impl Promise {
@@ -122,7 +125,7 @@ impl Promise {
     /// latest just before the start. One that had ended by the leader's word still holds for `acquire-after`.
     pub fn remembered(settings: &TicketSettings, to: MemberIndex, active: bool, start: Instant) -> Promise {
         let end = if active { start + settings.expire + margins(settings).drift } else { start };
-        Promise { to: Some(to), end, hold: end + hold(settings) }
+        Promise { to: Some(to), end, hold: end + hold(settings), hearsay: false }
     }
 
     /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
@@ -138,9 +141,18 @@ impl Promise {
         self.extend(settings, leader, now + READING + validity.max(settings.expire) + slack);
     }
 
-    /// Notes that `leader` is said to hold the ticket for `validity` (rounded down by the teller).
+    /// Notes that `leader` is said to hold the ticket for `validity`, by one who has promised it.
+    /// What we have promised ourselves, or hold still, is worth more.
     pub fn learn(&mut self, settings: &TicketSettings, leader: MemberIndex, now: Instant, validity: Millis) {
-        self.extend(settings, leader, now + READING + validity);
+        if self.can_learn(now) {
+            let end = now + READING + validity;
+            *self = Promise { to: Some(leader), end, hold: end + hold(settings), hearsay: true };
+        }
+    }
+
+    /// Whether there is no promise, nor a hold behind one, that is worth more than hearsay.
+    pub fn can_learn(&self, now: Instant) -> bool {
+        self.owed_to().is_none() && !self.runs(now)
     }
 
     /// The leader's promise to itself: until its lease's end.
@@ -149,8 +161,8 @@ impl Promise {
     }
 
     fn extend(&mut self, settings: &TicketSettings, leader: MemberIndex, end: Instant) {
-        let end = if self.to == Some(leader) { end.max(self.end) } else { end };
-        *self = Promise { to: Some(leader), end, hold: end + hold(settings) };
+        let end = if self.owed_to() == Some(leader) { end.max(self.end) } else { end };
+        *self = Promise { to: Some(leader), end, hold: end + hold(settings), hearsay: false };
     }
 
     /// The leader has said that it no longer holds the ticket (S3): nobody else is helped for
@@ -164,8 +176,8 @@ impl Promise {
     /// The store here says since `now` that the ticket is not granted here: what we owed ourselves
     /// is over, and nobody else is helped for `acquire-after` (S3). What we owe others stays.
     pub fn give_back(&mut self, settings: &TicketSettings, me: MemberIndex, now: Instant) {
-        if self.to.is_none_or(|to| to == me) {
-            *self = Promise { to: Some(me), end: self.end.min(now), hold: now + hold(settings) };
+        if self.owed_to().is_none_or(|to| to == me) {
+            *self = Promise { to: Some(me), end: self.end.min(now), hold: now + hold(settings), hearsay: false };
         }
     }
 
@@ -179,6 +191,21 @@ impl Promise {
     /// To whom, whether or not it still runs.
     pub fn to(&self) -> Option<MemberIndex> {
         self.to
+    }
+
+    /// To whom, where we have made it ourselves: it binds us.
+    pub fn owed_to(&self) -> Option<MemberIndex> {
+        self.to.filter(|_| !self.hearsay)
+    }
+
+    /// The leader whose lease we have promised to respect now.
+    pub fn owed_leader(&self, now: Instant) -> Option<MemberIndex> {
+        self.leader(now).filter(|_| !self.hearsay)
+    }
+
+    /// Whether our promise lets us vote for `candidate` now (S2, S3).
+    pub fn allows_vote(&self, candidate: MemberIndex, now: Instant) -> bool {
+        self.hearsay || self.allows(candidate, now)
     }
 
     /// Its end.
@@ -201,7 +228,7 @@ impl Promise {
         if self.runs(now) { self.to } else { None }
     }
 
-    /// Whether `candidate` may be helped to the ticket now: voted for, or be oneself (S2, S3).
+    /// Whether `candidate` may have the ticket now as far as we know, made promises and hearsay alike.
     pub fn allows(&self, candidate: MemberIndex, now: Instant) -> bool {
         self.to.is_none() || self.to == Some(candidate) || now >= self.hold
     }
@@ -282,6 +309,21 @@ mod tests {
         promise.make(&settings, MemberIndex(0), Instant(0), Millis(D), Millis(0));
         promise.release(&settings, Instant(5_000), true);
         assert!(promise.allows(MemberIndex(1), Instant(5_000)));
+    }
+
+    #[test]
+    fn hearsay_binds_nobody_and_does_not_touch_a_promise() {
+        let settings = ticket("T", D, A);
+        let (leader, other) = (MemberIndex(0), MemberIndex(1));
+        let mut promise = Promise::default();
+        promise.learn(&settings, leader, Instant(0), Millis(D));
+        assert_eq!((promise.leader(Instant(1)), promise.owed_leader(Instant(1))), (Some(leader), None));
+        assert!(!promise.allows(other, Instant(1)) && promise.allows_vote(other, Instant(1)));
+        promise.make(&settings, leader, Instant(0), Millis(D), Millis(0));
+        assert_eq!(promise.owed_leader(Instant(1)), Some(leader));
+        let owed = promise;
+        promise.learn(&settings, leader, Instant(D + 100), Millis(D));
+        assert_eq!(promise, owed, "in the hold behind it");
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl Ticket {
         self.term_leader = self.holders.iter().next();
         self.revoked = true;
         self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::Success);
+        self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
         self.start_round(turn, RoundKind::Revoke, Reason::Administrator, 0);
     }
 

@@ -358,8 +358,8 @@ impl Ticket {
             term: self.term,
             voted_term: self.voted.map_or(0, |(term, _)| term),
             vote: self.voted.map(|(_, vote)| turn.id(vote)),
-            leader: self.promise.to().map(|leader| turn.id(leader)),
-            active: self.promise.runs(turn.now.boot),
+            leader: self.promise.owed_to().map(|leader| turn.id(leader)),
+            active: self.promise.owed_leader(turn.now.boot).is_some(),
             forgetful: self.forgetful_until.is_some(),
             stamp: turn.stamps.last().max(turn.now.wall),
         }
@@ -412,7 +412,7 @@ impl Ticket {
             word: Word::numbered(word.map_or(0, |word| word.number)),
             leader: self.leader_field(turn, leader),
             term: self.term,
-            validity: if leader.is_some() && !self.is_manual() { self.promise.left(now) } else { Millis(0) },
+            validity: if self.promise.owed_leader(now).is_some() { self.promise.left(now) } else { Millis(0) },
             ..Draft::new(command)
         }
     }
