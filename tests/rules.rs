@@ -389,3 +389,78 @@ fn s7_a_member_without_memory_does_not_follow_a_lease_that_does_not_run_yet() {
     let now = world.now(2);
     assert_eq!(world.node(2).tickets(now).next().unwrap().expires, None, "{}", world.transcript.join("\n"));
 }
+
+/// The newest message of this kind from the first site to a member, changed and signed anew.
+fn forged(world: &World, to: usize, command: Command, change: impl Fn(&mut wire::Message<'_>)) -> Vec<u8> {
+    let found = world.captured.iter().rfind(|(from, at, bytes)| *from == 0 && *at == to && is(bytes, command, None));
+    let key = wire::Key::new(world::KEY);
+    let mut message = wire::decode(&found.unwrap().2, Some(&key)).unwrap();
+    message.header.stamp = world.now(0).wall.after(booth_core::time::Millis(2_000));
+    change(&mut message);
+    let mut out = [0; wire::MAX_MESSAGE];
+    let length = wire::encode(&message, Some(&key), &mut out);
+    out[..length].to_vec()
+}
+
+/// Whether a member acknowledges a heartbeat of the second site in this term.
+fn follows_second(world: &mut World, to: usize, term: u32) -> bool {
+    let id = booth_core::member::SiteId::of_address(&[10, 0, 0, 2]);
+    let bytes = forged(world, to, Command::Heartbeat, |message| {
+        message.header.sender = id;
+        message.header.options = 0;
+        let Body::Ticket(body) = &mut message.body else { panic!() };
+        (body.leader, body.term) = (wire::LeaderField::Member(id), term);
+    });
+    world.captured.clear();
+    world.inject(1, to, &bytes);
+    world.captured.iter().any(|(from, at, bytes)| *from == to && *at == 1 && is_ack(bytes))
+}
+
+#[test]
+fn s2_a_member_bound_by_its_promise_follows_no_other_leader() {
+    let mut world = granted(0);
+    world.capture = true;
+    world.run(5_500);
+    world.isolate(2);
+    let held = world.captured.clone();
+    assert!(!follows_second(&mut world, 2, 2), "another leader of a newer term, while the promise runs");
+    world.captured = held;
+    world.run(EXPIRE);
+    assert!(follows_second(&mut world, 2, 2), "and when it is over");
+}
+
+#[test]
+fn s1_a_heartbeat_of_an_older_term_than_a_vote_is_refused() {
+    let mut world = granted(0);
+    world.capture = true;
+    world.run(5_500);
+    world.isolate(0);
+    let held = world.captured.clone();
+    // The arbitrator votes for the second site in term 2, and does not hear its heartbeats.
+    world.cut_one_way(2, 1);
+    world.run_until(20_000, |world| world.node(2).tickets(world.now(2)).next().unwrap().expires.is_none()).unwrap();
+    world.run(1_500);
+    world.captured = held;
+    let old = forged(&world, 2, Command::Heartbeat, |_| {});
+    world.captured.clear();
+    world.inject(0, 2, &old);
+    let acked = world.captured.iter().any(|(from, to, bytes)| *from == 2 && *to == 0 && is_ack(bytes));
+    assert!(!acked, "{}", world.transcript.join("\n"));
+}
+
+#[test]
+fn s8_a_site_whose_store_may_say_granted_helps_nobody_else() {
+    let mut world = granted(0);
+    world.hosts[0].habit.fails_per_mille = 1_000;
+    world.isolate(0);
+    world.kill(2);
+    world.run(15_000);
+    world.heal();
+    world.capture = true;
+    world.run(5_000);
+    let votes = world
+        .captured
+        .iter()
+        .filter(|(from, to, bytes)| *from == 0 && *to == 1 && is(bytes, Command::Vote, Some(Command::VoteRequest)));
+    assert_eq!(votes.count(), 0, "{}", world.transcript.join("\n"));
+}
