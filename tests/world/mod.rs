@@ -787,8 +787,8 @@ impl World {
         let mut message = wire::decode(bytes, key.as_ref()).unwrap();
         message.header.options = 0;
         if self.plan.key {
-            let microseconds =
-                (self.hosts[from].offset_ms + self.now_ms) * 1000 % 1_000_000 + message.header.stamp.0 % 1000;
+            // Both clocks of a host run at one rate.
+            let microseconds = self.clock(from).boot.0 * 1000 % 1_000_000 + message.header.stamp.0 % 1000;
             message.header.stamp = WallTime(message.header.stamp.seconds() * 1_000_000 + microseconds % 1_000_000);
         }
         let mut out = [0; MAX_MESSAGE];
