@@ -93,6 +93,24 @@ fn a_site_that_missed_the_revoke_does_not_bring_the_ticket_back() {
     assert!(world.run_until(1_000, |world| world.holder(0) == Some(SITE2)).is_some(), "{}", story(&world));
 }
 
+/// An arbitrator forgot with its restart that the ticket had been revoked, and helped a site that had missed it too:
+/// the ticket came back against the administrator's word.
+#[test]
+fn a_revoke_outlasts_the_restart_of_those_who_have_heard_it() {
+    let mut world = granted(plan(0));
+    world.kill(SITE2);
+    world.revoke(SITE1, "T");
+    world.run(2_000);
+    world.kill(SITE1);
+    world.kill(ARBITRATOR);
+    world.boot(ARBITRATOR);
+    world.boot(SITE2);
+    world.run(3 * EXPIRE);
+    assert_eq!(world.holder(0), None, "{}", story(&world));
+    world.grant(SITE2, "T");
+    assert!(world.run_until(EXPIRE + 2_000, |world| world.holder(0) == Some(SITE2)).is_some(), "{}", story(&world));
+}
+
 /// The revoke was repeated, since its acknowledgement was lost, and took the grant that waited for
 /// acquire-after with it: the client waited for ever.
 #[test]

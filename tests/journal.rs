@@ -35,6 +35,7 @@ fn record(term: u32) -> Record {
         vote: Some(ME),
         leader: None,
         active: true,
+        revoked: false,
         forgetful: false,
         stamp: WallTime(u64::from(term) * 1_000_000),
     }

@@ -96,7 +96,7 @@ impl Drop for World {
 
 fn record(term: u32) -> Record {
     let (vote, leader, stamp) = (None, None, WallTime(0));
-    Record { term, voted_term: term, vote, leader, active: false, forgetful: false, stamp }
+    Record { term, voted_term: term, vote, leader, active: false, revoked: false, forgetful: false, stamp }
 }
 
 #[test]

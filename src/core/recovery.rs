@@ -77,7 +77,9 @@ impl Ticket {
         // "No one" is written after an administrator's revoke only: nothing to be fought for. Where we
         // remember a newer term, it was granted again since.
         let newest_known = stored.term.is_none_or(|term| term >= self.term);
-        self.revoked = !stored.granted && stored.owner == Some(-1) && newest_known;
+        // The journal may know of a revoke that never reached this store, unless the store is the newer of the two.
+        let remembered = self.revoked && stored.term.is_none_or(|term| term <= self.term);
+        self.revoked = !stored.granted && (remembered || (stored.owner == Some(-1) && newest_known));
         if self.is_manual() {
             self.loaded(turn);
             if stored.granted {

@@ -40,6 +40,8 @@ pub struct Record {
     pub leader: Option<SiteId>,
     /// Whether that promise may still run.
     pub active: bool,
+    /// Whether an administrator has revoked the ticket in `term`: not lost, not to be fought for.
+    pub revoked: bool,
     /// Written while the member had no memory of what was before (S7): so it has none after a restart.
     pub forgetful: bool,
     /// The newest stamp that this member may have sent: its stamps never go back (S11).

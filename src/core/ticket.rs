@@ -228,6 +228,7 @@ impl Ticket {
             self.forgetful_until = Some(lease::memory_returns_at(&self.settings, start));
         }
         self.term = record.term;
+        self.revoked = record.revoked;
         self.heard_term = record.voted_term;
         self.voted = record.vote.and_then(&find).map(|vote| (record.voted_term, vote));
         if record.vote.is_some() && self.voted.is_none() {
@@ -360,6 +361,7 @@ impl Ticket {
             vote: self.voted.map(|(_, vote)| turn.id(vote)),
             leader: self.promise.owed_to().map(|leader| turn.id(leader)),
             active: self.promise.owed_leader(turn.now.boot).is_some(),
+            revoked: self.revoked,
             forgetful: self.forgetful_until.is_some(),
             stamp: turn.stamps.last().max(turn.now.wall),
         }
@@ -518,6 +520,7 @@ const NOTHING: Record = Record {
     vote: None,
     leader: None,
     active: false,
+    revoked: false,
     forgetful: true,
     stamp: crate::time::WallTime(0),
 };

@@ -12,7 +12,7 @@
 //! | 16 | 8 | sequence number of the write, one up for each |
 //! | 24 | 1 | length of the ticket's name |
 //! | 25 | 63 | the ticket's name, zeros behind it |
-//! | 88 | 1 | flags: 1 a record follows, 2 it has a vote, 4 it has a leader, 8 the promise is active, 16 it was written without memory of what was before |
+//! | 88 | 1 | flags: 1 a record follows, 2 it has a vote, 4 it has a leader, 8 the promise is active, 16 it was written without memory of what was before, 32 an administrator has revoked the ticket |
 //! | 92 | 4 | term |
 //! | 96 | 4 | term of the newest vote |
 //! | 100 | 4 | site id voted for |
@@ -64,6 +64,7 @@ const HAS_VOTE: u8 = 2;
 const HAS_LEADER: u8 = 4;
 const ACTIVE: u8 = 8;
 const FORGETFUL: u8 = 16;
+const REVOKED: u8 = 32;
 
 /// What a slot says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,8 @@ pub fn encode(entry: &Entry<'_>) -> Slot {
             | if record.vote.is_some() { HAS_VOTE } else { 0 }
             | if record.leader.is_some() { HAS_LEADER } else { 0 }
             | if record.active { ACTIVE } else { 0 }
-            | if record.forgetful { FORGETFUL } else { 0 };
+            | if record.forgetful { FORGETFUL } else { 0 }
+            | if record.revoked { REVOKED } else { 0 };
         put_u32(&mut slot, 92, record.term);
         put_u32(&mut slot, 96, record.voted_term);
         put_u32(&mut slot, 100, record.vote.map_or(0, |id| id.0));
@@ -143,6 +145,7 @@ pub fn decode(slot: &Slot) -> Result<Entry<'_>, Damage> {
         vote: id_at(100, HAS_VOTE),
         leader: id_at(104, HAS_LEADER),
         active: flags & ACTIVE != 0,
+        revoked: flags & REVOKED != 0,
         forgetful: flags & FORGETFUL != 0,
         stamp: WallTime(u64_at(slot, 108)),
     });
@@ -189,6 +192,7 @@ mod tests {
         vote: Some(SiteId(1_102_844_285)),
         leader: Some(SiteId(0)),
         active: true,
+        revoked: true,
         forgetful: true,
         stamp: WallTime(u64::MAX),
     };
@@ -215,7 +219,7 @@ mod tests {
         assert!(slot.starts_with(head));
         assert_eq!(
             slot[88..116],
-            *b"\x1f\0\0\0\xff\xff\xff\xff\0\0\0\x07\x41\xbc\x11\x7d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
+            *b"\x3f\0\0\0\xff\xff\xff\xff\0\0\0\x07\x41\xbc\x11\x7d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
         );
         assert_eq!(u32_at(&slot, CRC_AT), CRC.checksum(&slot[..CRC_AT]));
     }
@@ -247,7 +251,7 @@ mod tests {
         assert_eq!(decode(&with(11, 2)), Err(Damage::Version(2)));
         assert_eq!(decode(&with(24, 64)), Err(Damage::Content));
         assert_eq!(decode(&with(NAME_AT, 0xff)), Err(Damage::Content));
-        assert_eq!(decode(&with(88, 0x3f)), Err(Damage::Content));
+        assert_eq!(decode(&with(88, 0x7f)), Err(Damage::Content));
         assert_eq!(decode(&with(200, 1)), Err(Damage::Content));
     }
 
