@@ -20,7 +20,7 @@ use booth_core::member::{MAX_MEMBERS, MemberIndex};
 use booth_core::notice::Notice;
 use booth_core::settings::{MAX_TICKETS, Name, TicketIndex, Value};
 use booth_core::sink::{HandlerRequest, Record, Reply, Sink, StoreAction, StoreRequest, StoreTicket};
-use booth_core::time::Now;
+use booth_core::time::{Instant, Now};
 use std::sync::Arc;
 
 /// How many records, requests or notices are queued before they are seen to.
@@ -62,7 +62,7 @@ pub struct Outbox {
 #[derive(Clone, Debug)]
 enum Request {
     Load(RequestNumber),
-    Write(RequestNumber, StoreTicket),
+    Write(RequestNumber, StoreTicket, Option<Instant>),
     SetAttribute(RequestNumber, Name, Value),
     DeleteAttribute(RequestNumber, Name),
     Handler(HandlerRequest),
@@ -204,18 +204,22 @@ impl Outbox {
     fn hand_over_requests(&mut self) {
         let now = self.now.boot;
         for (ticket, request) in self.requests.iter() {
+            let mut before = None;
             let (number, action) = match request {
                 Request::Handler(request) => {
                     self.handlers.run(now, *ticket, *request);
                     continue;
                 }
                 Request::Load(number) => (*number, StoreAction::Load),
-                Request::Write(number, ticket) => (*number, StoreAction::Write(*ticket)),
+                Request::Write(number, ticket, latest) => {
+                    before = *latest;
+                    (*number, StoreAction::Write(*ticket))
+                }
                 Request::SetAttribute(number, name, value) => (*number, StoreAction::SetAttribute { name, value }),
                 Request::DeleteAttribute(number, name) => (*number, StoreAction::DeleteAttribute { name }),
             };
             if let Some(store) = &mut self.store {
-                store.request(now, *ticket, StoreRequest { number, action });
+                store.request(now, *ticket, StoreRequest { number, action, before });
             }
         }
         self.requests.clear();
@@ -271,7 +275,7 @@ impl Sink for Outbox {
         let number = request.number;
         let request = match request.action {
             StoreAction::Load => Request::Load(number),
-            StoreAction::Write(ticket) => Request::Write(number, ticket),
+            StoreAction::Write(ticket) => Request::Write(number, ticket, request.before),
             // Names and values that are too long for these were refused when they were read.
             StoreAction::SetAttribute { name, value } => {
                 let (name, value) = (Name::try_from(name), Value::try_from(value));

@@ -38,7 +38,7 @@ fn crm_ticket(directory: &Path) -> Option<PathBuf> {
 
 /// Asks the store and waits for the answer: in words, and the log line.
 fn ask(turns: &mut Turns, store: &mut Store, number: u32, action: StoreAction<'_>) -> String {
-    store.request(turns.now(), TicketIndex(0), StoreRequest { number: RequestNumber(number), action });
+    store.request(turns.now(), TicketIndex(0), StoreRequest { number: RequestNumber(number), action, before: None });
     loop {
         if let Some(finished) = store.next_finished() {
             assert_eq!(finished.number, RequestNumber(number));

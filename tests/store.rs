@@ -4,6 +4,7 @@
 
 mod turns;
 
+use booth::clock;
 use booth::store::{ATTRIBUTES_WAITING, Backend, MAX_CHILDREN, Settings, Store, StoreSettings, deadline_for};
 use booth_core::input::{RequestNumber, StoreResult};
 use booth_core::member::SiteId;
@@ -82,7 +83,15 @@ impl Loop {
     fn request(&mut self, ticket: TicketIndex, action: StoreAction<'_>) -> RequestNumber {
         self.number += 1;
         let number = RequestNumber(self.number);
-        self.store.request(self.now(), ticket, StoreRequest { number, action });
+        self.store.request(self.now(), ticket, StoreRequest { number, action, before: None });
+        number
+    }
+
+    /// Asks for a grant whose lease ends so much after now.
+    fn grant_for(&mut self, ticket: TicketIndex, lease: Millis) -> RequestNumber {
+        self.number += 1;
+        let (number, before) = (RequestNumber(self.number), Some(clock::read().boot + lease));
+        self.store.request(self.now(), ticket, StoreRequest { number, action: GRANT, before });
         number
     }
 
@@ -210,6 +219,33 @@ fn one_child_for_a_ticket_and_the_newest_request_waits() {
     assert_eq!(world.next(), (third, "Written".to_owned(), String::new()));
     assert_eq!(world.calls().len(), 2);
     assert!(world.store.is_idle());
+}
+
+/// S8: the disk hung while the journal was written, and a grant was begun whose lease had ended meanwhile.
+#[test]
+fn a_grant_is_not_begun_after_its_lease() {
+    let late = "store: ticket t: granting: not begun, since the lease has ended in the meantime";
+    for mut world in [Loop::pacemaker("late", &["t"], LONG), Loop::files("late-file", &["t"])] {
+        let number = world.grant_for(T, Millis(0));
+        assert_eq!(world.next(), (number, "Failed".to_owned(), late.to_owned()));
+        assert_eq!(world.ask(T, StoreAction::Load).0, "Loaded(None)");
+        let number = world.grant_for(T, LONG);
+        assert_eq!(world.next(), (number, "Written".to_owned(), String::new()));
+    }
+}
+
+/// ... and so it was where it had to wait for a place among children that hang.
+#[test]
+fn a_grant_that_waited_for_its_place_is_not_begun_after_its_lease() {
+    let mut world = Loop::pacemaker("late-place", &["t", "a", "b", "c", "d"], Millis(400));
+    for (at, name) in (1..).zip(["a", "b", "c", "d"]) {
+        world.behaviour(name, "exec sleep 60");
+        world.request(TicketIndex(at), StoreAction::Load);
+    }
+    let number = world.grant_for(T, Millis(100));
+    let end = std::iter::repeat_with(|| world.next()).find(|end| end.0 == number).unwrap();
+    assert_eq!(end.1, "Failed", "{end:?}");
+    assert!(!world.calls().iter().any(|call| call.starts_with("-t t ")), "{:?}", world.calls());
 }
 
 /// S0, S8: a revoke does not wait for a grant that hangs, and has succeeded only when it is read back.

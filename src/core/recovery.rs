@@ -136,14 +136,17 @@ impl Ticket {
             if self.store.running.is_none() && self.store.retry_at.is_none_or(|at| now >= at) {
                 let number = turn.sequence.request();
                 self.store.start(number, Job::Load);
-                turn.sink.store(self.index, StoreRequest { number, action: StoreAction::Load });
+                turn.sink.store(self.index, StoreRequest { number, action: StoreAction::Load, before: None });
             }
             return;
         }
         if let Some(ticket) = self.store.startable(now) {
             let number = turn.sequence.request();
             self.store.start(number, Job::Write(ticket));
-            turn.sink.store(self.index, StoreRequest { number, action: StoreAction::Write(ticket) });
+            // Only a lease lets an automatic ticket be granted (S10), and only while it runs (S8).
+            let leased = ticket.granted && !self.is_manual();
+            let before = leased.then_some(self.lease.unwrap_or(now));
+            turn.sink.store(self.index, StoreRequest { number, action: StoreAction::Write(ticket), before });
         }
     }
 

@@ -135,7 +135,7 @@ impl Node<'_> {
                 Some(value) => StoreAction::SetAttribute { name, value },
                 None => StoreAction::DeleteAttribute { name },
             };
-            turn.sink.store(index, StoreRequest { number, action });
+            turn.sink.store(index, StoreRequest { number, action, before: None });
         });
     }
 

@@ -55,6 +55,9 @@ pub struct StoreRequest<'a> {
     pub number: RequestNumber,
     /// What to do.
     pub action: StoreAction<'a>,
+    /// A grant that has not been begun by then has failed: its lease has ended (S8). Between the core's
+    /// decision and its execution a disk may hang or the process be stopped.
+    pub before: Option<Instant>,
 }
 
 /// What the store is to do.

@@ -10,6 +10,8 @@
 //! - A revoke waits for nobody: it ends whatever else runs for its ticket (a change of an attribute
 //!   begins anew behind it), it is started before all else, and [`RESERVED_FOR_REVOKES`] of the [`MAX_CHILDREN`] places are for revokes alone, so that
 //!   hanging loads and grants cannot delay it (S0, S8).
+//! - A grant is begun only while the lease runs on which it rests ([`StoreRequest::before`]), by a clock
+//!   read at that moment: it may have waited for a place, or the whole process for a disk.
 //! - A child that takes longer than the ticket's deadline is killed, and the request has failed.
 //! - A grant that was killed or failed may still reach the CIB: its message may be on the way already.
 //!   After the next revoke the ticket is therefore read back, and only when it is seen not to be
@@ -20,6 +22,7 @@ mod file;
 mod pacemaker;
 
 use crate::child::{ChildId, Children, Ending, Exited, Program};
+use crate::clock;
 use booth_core::input::{RequestNumber, StoreResult, StoredTicket};
 use booth_core::settings::TicketIndex;
 use booth_core::sink::{StoreAction, StoreRequest, StoreTicket};
@@ -133,6 +136,8 @@ enum Outcome {
 struct Queue {
     settings: StoreSettings,
     state: Option<(RequestNumber, Action)>,
+    /// When `state` is no longer to be begun.
+    before: Option<Instant>,
     attributes: VecDeque<(RequestNumber, Action)>,
     /// A grant may still be on its way to the CIB.
     doubtful: bool,
@@ -154,7 +159,8 @@ impl Store {
 
     /// A store that has not been asked for anything.
     pub fn new(settings: Settings, registry: Registry, first_token: Token) -> Store {
-        let queue = |settings| Queue { settings, state: None, attributes: VecDeque::new(), doubtful: false };
+        let queue =
+            |settings| Queue { settings, state: None, before: None, attributes: VecDeque::new(), doubtful: false };
         Store {
             backend: settings.backend,
             configuration_name: settings.configuration_name,
@@ -173,6 +179,9 @@ impl Store {
             return self.fail(ticket.at(), number, Some(format!("there is no ticket number {}", ticket.at())));
         };
         if let Backend::File(directory) = &self.backend {
+            if has_passed(request.before) {
+                return self.fail(ticket.at(), number, Some(TOO_LATE.to_owned()));
+            }
             let done = file::perform(directory, &queue.settings.name, &action);
             return self.file_done(ticket.at(), number, &action, done);
         }
@@ -180,6 +189,7 @@ impl Store {
             Action::Load | Action::Write(_) => {
                 let revoke = action.is_revoke();
                 let replaced = queue.state.replace((number, action));
+                queue.before = request.before;
                 if let Some((number, _)) = replaced {
                     self.fail(ticket.at(), number, None);
                 }
@@ -316,8 +326,13 @@ impl Store {
         // A load must see the attributes that were changed before it.
         let attributes_first = matches!(queue.state, None | Some((_, Action::Load)));
         let attribute = if attributes_first { queue.attributes.pop_front() } else { None };
-        if let Some((number, action)) = attribute.or_else(|| queue.state.take()) {
+        if let Some((number, action)) = attribute {
             self.spawn(now, ticket, number, action, false);
+        } else if let Some((number, action)) = queue.state.take() {
+            match has_passed(queue.before.take()) {
+                true => self.fail(ticket, number, Some(TOO_LATE.to_owned())),
+                false => self.spawn(now, ticket, number, action, false),
+            }
         }
     }
 
@@ -370,6 +385,12 @@ impl Store {
         let ticket = TicketIndex(u16::try_from(ticket).unwrap_or(u16::MAX));
         self.finished.push_back(Finished { ticket, number, log, outcome });
     }
+}
+
+const TOO_LATE: &str = "granting: not begun, since the lease has ended in the meantime";
+
+fn has_passed(before: Option<Instant>) -> bool {
+    before.is_some_and(|before| clock::read().boot >= before)
 }
 
 impl Queue {
