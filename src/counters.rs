@@ -48,7 +48,7 @@ impl Counters {
             Notice::DatagramDropped { reason, .. } => self.datagrams[*reason as usize] += 1,
             Notice::RequestRefused { reason } => self.requests[*reason as usize] += 1,
             Notice::Ticket { event: Event::Renewed { .. }, .. } => self.renewals += 1,
-            Notice::Ticket { .. } => {}
+            Notice::Ticket { .. } | Notice::HeardAgain { .. } => {}
         }
     }
 

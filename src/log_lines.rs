@@ -8,7 +8,7 @@ use crate::clock::local_time;
 use crate::config::{Member, Ticket};
 use crate::counters::words;
 use crate::log::Level;
-use booth_core::member::MemberIndex;
+use booth_core::member::{MemberIndex, MemberSet};
 use booth_core::notice::{Event, Notice};
 use booth_core::settings::TicketIndex;
 use booth_core::time::{Instant, Now};
@@ -45,6 +45,10 @@ pub fn describe(out: &mut String, names: &Names<'_>, notice: &Notice) -> Option<
             // A late answer is the ordinary case of these: the majority had come before it.
             let level = if reason == DropReason::Unexpected { Level::Debug } else { Level::Warning };
             Some(Line { level, limit: words(reason) })
+        }
+        Notice::HeardAgain { member, after } => {
+            let _ = write!(out, "{} is heard again after {} s", MemberName(names, Some(member)), after.0 / 1000);
+            Some(Line { level: Level::Info, limit: "heard again" })
         }
         Notice::RequestRefused { reason } => {
             let _ = write!(out, "client's request refused: {}", words(reason));
@@ -84,9 +88,9 @@ fn loudness(event: &Event) -> Option<(Level, &'static str)> {
         Event::Refused { .. } => (Info, "refused a peer"),
         Event::RefusedBy { .. } => (Info, "refused by a peer"),
         Event::Won { .. } => (Info, "election won"),
-        Event::ElectionFailed { retry: Some(_) } => (Warning, "election failed"),
+        Event::ElectionFailed { retry: Some(_), .. } => (Warning, "election failed"),
         // Not to be lost among those: an administrator was told to look for it.
-        Event::ElectionFailed { retry: None } => (Warning, "grant failed"),
+        Event::ElectionFailed { retry: None, .. } => (Warning, "grant failed"),
         Event::Following { .. } => (Info, "following"),
         Event::CommitPending { .. } => (Info, "commit pending"),
         Event::Granted => (Info, "granted"),
@@ -117,6 +121,19 @@ impl fmt::Display for MemberName<'_> {
             Some(member) => member.address.fmt(f),
             None => f.write_str("no member"),
         }
+    }
+}
+
+/// Members, with commas between them.
+struct MemberNames<'a>(&'a Names<'a>, MemberSet);
+
+impl fmt::Display for MemberNames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, member) in self.1.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{}", MemberName(self.0, Some(member)))?;
+        }
+        Ok(())
     }
 }
 
@@ -154,12 +171,7 @@ impl fmt::Display for Words<'_> {
                 write!(f, "refused by {}: {}", name(member), outcome_words(outcome))
             }
             Event::Won { term } => write!(f, "election won for term {term}"),
-            Event::ElectionFailed { retry: Some(retry) } => {
-                write!(f, "no majority of the members has voted; the next try is at {}", at(retry))
-            }
-            Event::ElectionFailed { retry: None } => {
-                f.write_str("not granted: no majority of the members has voted; can they be reached (booth peers)?")
-            }
+            Event::ElectionFailed { retry, missing } => election_failed(f, MemberNames(self.0, missing), retry.map(at)),
             Event::Following { leader, term } => write!(f, "{} leads in term {term}", name(leader)),
             Event::Renewed { until } => write!(f, "lease renewed until {}", at(until)),
             Event::CommitPending { until } => {
@@ -200,6 +212,19 @@ impl fmt::Display for Words<'_> {
             Event::SeveralHolders => f.write_str("granted at several sites (booth list); revoke it at the wrong ones"),
             Event::GrantRequested => f.write_str("an administrator asks for the ticket here"),
             Event::RevokeRequested => f.write_str("an administrator asks for the ticket to be revoked"),
+        }
+    }
+}
+
+fn election_failed(
+    f: &mut fmt::Formatter<'_>,
+    missing: MemberNames<'_>,
+    retry: Option<impl fmt::Display>,
+) -> fmt::Result {
+    match retry {
+        Some(at) => write!(f, "no majority, without the votes of {missing}; the next try is at {at}"),
+        None => {
+            write!(f, "not granted: no majority, without the votes of {missing}; can they be reached (booth peers)?")
         }
     }
 }
@@ -265,6 +290,14 @@ mod tests {
         let event = Event::Voted { candidate: MemberIndex(0), term: 7 };
         let (text, _) = said(Notice::Ticket { ticket: TicketIndex(0), event });
         assert_eq!(text, "T: voted for 10.77.0.1 in term 7");
+    }
+
+    #[test]
+    fn a_failed_election_names_those_whose_votes_were_missing() {
+        let missing = MemberSet::first(3).without(MemberIndex(1));
+        let event = Event::ElectionFailed { retry: None, missing };
+        let (text, _) = said(Notice::Ticket { ticket: TicketIndex(0), event });
+        assert!(text.contains("without the votes of 10.77.0.1, 10.77.0.3; can"), "{text}");
     }
 
     #[test]

@@ -303,3 +303,16 @@ fn two_followers_do_not_keep_a_dead_leaders_lease_alive_l2() {
         world.run_until(EXPIRE + 1_000, |world| world.hosts[1].store[0].granted || world.hosts[2].store[0].granted);
     assert!(took.is_some(), "{}", story(&world));
 }
+
+/// The log said at each renewal that a dead arbitrator did not answer, and never that it was back.
+#[test]
+fn a_silent_member_is_named_once_and_again_when_it_is_heard() {
+    let mut world = granted(plan(0));
+    world.kill(ARBITRATOR);
+    world.run(5 * EXPIRE);
+    let said = |world: &World, what: &str| world.transcript.iter().filter(|line| line.contains(what)).count();
+    assert_eq!((said(&world, "NoAnswer"), said(&world, "HeardAgain")), (1, 0), "{}", story(&world));
+    world.boot(ARBITRATOR);
+    world.run(EXPIRE);
+    assert_eq!((said(&world, "NoAnswer"), said(&world, "HeardAgain")), (1, 1), "{}", story(&world));
+}

@@ -216,16 +216,16 @@ impl Ticket {
         if self.role == Role::Leader {
             return;
         }
-        let now = turn.now.boot;
+        let (now, missing) = (turn.now.boot, turn.everybody().minus(ballot.votes));
         if ballot.reason == Reason::Administrator && self.attempts > self.settings.retries {
-            turn.event(self.index, Event::ElectionFailed { retry: None });
+            turn.event(self.index, Event::ElectionFailed { retry: None, missing });
             return self.grant_failed(turn, Outcome::SyncFail);
         }
         self.plan_election(turn, now, ballot.reason, None);
         if let Some(planned) = self.planned.as_mut() {
             planned.same_term = ballot.answered.len() == 1;
             let retry = Some(planned.at);
-            turn.event(self.index, Event::ElectionFailed { retry });
+            turn.event(self.index, Event::ElectionFailed { retry, missing });
         }
         self.answer_more(turn);
     }

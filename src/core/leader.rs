@@ -95,15 +95,18 @@ impl Ticket {
     /// after all retries starts afresh, so that a late majority gives a lease worth having.
     pub(crate) fn resend<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
         let Some(mut round) = self.round else { return };
-        let missing = turn.others().iter().filter(|member| !round.acked.contains(*member));
-        let missing = missing.fold(MemberSet::EMPTY, MemberSet::with);
+        let missing = turn.others().minus(round.acked);
         if missing.is_empty() {
             self.round = None;
             return;
         }
         if round.sendings > self.settings.retries {
             for member in missing.iter() {
-                turn.event(self.index, Event::NoAnswer { member });
+                let silent_since = &mut turn.peers[member.at()].silent_since;
+                if silent_since.is_none() {
+                    *silent_since = Some(turn.now.boot);
+                    turn.event(self.index, Event::NoAnswer { member });
+                }
             }
             self.round = None;
             if round.kind != RoundKind::Heartbeat || self.is_manual() {

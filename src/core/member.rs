@@ -3,6 +3,8 @@
 //! A member is known by its index (its place in the configuration) inside the process and by its
 //! [`SiteId`] on the wire and on disk. There are at most [`MAX_MEMBERS`].
 
+use core::fmt;
+
 /// The most members a configuration may name (a limit of the reference as well).
 pub const MAX_MEMBERS: usize = 16;
 
@@ -33,7 +35,7 @@ pub struct Member {
 }
 
 /// A set of members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemberSet(u16);
 
 impl SiteId {
@@ -49,6 +51,12 @@ impl MemberIndex {
     /// The index as a subscript.
     pub fn at(self) -> usize {
         usize::from(self.0)
+    }
+}
+
+impl fmt::Debug for MemberSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|member| member.0)).finish()
     }
 }
 
@@ -71,6 +79,12 @@ impl MemberSet {
     #[must_use]
     pub fn without(self, member: MemberIndex) -> MemberSet {
         MemberSet(self.0 & !(1 << member.0))
+    }
+
+    /// The set without the members of `other`.
+    #[must_use]
+    pub fn minus(self, other: MemberSet) -> MemberSet {
+        MemberSet(self.0 & !other.0)
     }
 
     /// Adds a member; tells whether it was new.

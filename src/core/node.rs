@@ -156,7 +156,12 @@ impl<'s> Node<'s> {
             counters.received = counters.received.wrapping_add(1);
         }
         let result = match self.admit(now, source, bytes) {
-            Ok((ticket, message)) => self.dispatch(now, ticket, &message, sink),
+            Ok((ticket, message)) => {
+                if let Some(since) = self.peers[message.from.at()].silent_since.take() {
+                    sink.notice(Notice::HeardAgain { member: message.from, after: now.boot.since(since) });
+                }
+                self.dispatch(now, ticket, &message, sink)
+            }
             Err(reason) => Err(reason),
         };
         if let Err(reason) = result {

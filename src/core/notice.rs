@@ -1,7 +1,7 @@
 //! Notices: what the core has seen or decided, as typed values. The shell counts them, limits their
 //! rate and words them; nothing here can fill a disk.
 
-use crate::member::MemberIndex;
+use crate::member::{MemberIndex, MemberSet};
 use crate::settings::TicketIndex;
 use crate::time::{Instant, Millis};
 use crate::wire::{DropReason, Outcome, Reason};
@@ -20,6 +20,13 @@ pub enum Notice {
     RequestRefused {
         /// Why.
         reason: DropReason,
+    },
+    /// A member is heard again that had not answered renewals.
+    HeardAgain {
+        /// Who.
+        member: MemberIndex,
+        /// For how long it had been given up.
+        after: Millis,
     },
     /// Something about one ticket.
     Ticket {
@@ -80,6 +87,8 @@ pub enum Event {
     ElectionFailed {
         /// When the next one starts.
         retry: Option<Instant>,
+        /// Whose votes were missing.
+        missing: MemberSet,
     },
     /// Another member leads now.
     Following {
@@ -122,7 +131,7 @@ pub enum Event {
         /// Who.
         leader: MemberIndex,
     },
-    /// A member does not answer renewals.
+    /// A member does not answer renewals; said once for each silence, whichever ticket notices it.
     NoAnswer {
         /// Who.
         member: MemberIndex,

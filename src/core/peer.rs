@@ -1,7 +1,7 @@
 //! What is kept of each peer: its counters and the stamps that it has used.
 
 use crate::stamp::Window;
-use crate::time::WallTime;
+use crate::time::{Instant, WallTime};
 use crate::view::PeerCounters;
 use crate::wire::DropReason;
 
@@ -13,6 +13,8 @@ pub(crate) struct Peer {
     pub(crate) client_window: Window,
     pub(crate) counters: PeerCounters,
     pub(crate) last_received: Option<WallTime>,
+    /// Since when it is known not to answer.
+    pub(crate) silent_since: Option<Instant>,
     /// Its last message had no word of ours in it: it is the reference.
     pub(crate) wordless: bool,
 }
