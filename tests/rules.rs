@@ -141,6 +141,32 @@ fn s5_an_answer_to_an_earlier_heartbeat_renews_nothing() {
     }
 }
 
+/// Nothing in a message says for whom it is: what a member has promised to one leader could be handed to another.
+#[test]
+fn s5_a_promise_to_another_leader_renews_nothing() {
+    for (named, renewed) in [(1, false), (0, true)] {
+        let mut world = granted(0);
+        world.hosts[2].wordless = true;
+        world.capture = true;
+        world.run(5_500);
+        let ack = world.captured.iter().find(|(from, to, bytes)| (*from, *to) == (2, 0) && is_ack(bytes));
+        let (_, _, ack) = ack.unwrap().clone();
+        let key = wire::Key::new(world::KEY);
+        let mut message = wire::decode(&ack, Some(&key)).unwrap();
+        world.cut_one_way(1, 0);
+        world.cut_one_way(2, 0);
+        world.run(4_800);
+        message.header.stamp = world.now(2).wall;
+        let Body::Ticket(body) = &mut message.body else { panic!() };
+        body.leader = wire::LeaderField::Member(booth_core::member::SiteId::of_address(&[10, 0, 0, named + 1]));
+        let mut bytes = [0; wire::MAX_MESSAGE];
+        let length = wire::encode(&message, Some(&key), &mut bytes);
+        let before = left(&world);
+        world.inject(2, 0, &bytes[..length]);
+        assert_eq!(left(&world) > before, renewed, "{}", world.transcript.join("\n"));
+    }
+}
+
 #[test]
 fn s6_votes_that_vouch_for_nothing_delay_the_grant() {
     let took = |wordless: bool| {

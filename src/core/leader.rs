@@ -146,7 +146,9 @@ impl Ticket {
             Some(word) => word.number == round.number,
             None => message.term == round.term && turn.made_since(message, round.first_sent),
         };
-        if !answers {
+        // What was promised to another is no promise to us, whoever hands it on: nothing in a message says for whom it is.
+        let promised = matches!(kind, RoundKind::Heartbeat | RoundKind::Update) && !self.is_manual();
+        if !answers || (promised && message.leader != Some(turn.me())) {
             return Ok(());
         }
         round.acked.insert(message.from);
