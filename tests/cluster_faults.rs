@@ -221,9 +221,9 @@ fn s1_a_vote_for_a_removed_member_is_still_a_vote() {
     world.run(2_000);
     world.kill(ARBITRATOR);
     world.kill(SITE2);
-    let last = world.hosts[ARBITRATOR].journal[0].unwrap();
+    let last = world.journal(ARBITRATOR, 0).unwrap();
     let removed = Some(SiteId(77));
-    world.hosts[ARBITRATOR].journal[0] = Some(Record { term: 0, voted_term: 1, vote: removed, ..last });
+    world.forge_journal(ARBITRATOR, 0, Record { term: 0, voted_term: 1, vote: removed, ..last });
     world.boot(ARBITRATOR);
     world.run(2_000);
     world.capture = true;

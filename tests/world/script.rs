@@ -67,9 +67,7 @@ fn apply(world: &mut World, words: &[&str]) {
                 ("freeze", _) => world.freeze(host),
                 ("thaw", _) => world.thaw(host),
                 ("isolate", _) => world.isolate(host),
-                ("store", ["works"]) => {
-                    world.hosts[host].habit = StoreHabit { delay_ms: 20, fails_per_mille: 0, hangs: false }
-                }
+                ("store", ["works"]) => world.hosts[host].habit = StoreHabit::WORKS,
                 ("store", ["fails"]) => world.hosts[host].habit.fails_per_mille = 1000,
                 ("handler", [word]) => world.hosts[host].handler_passes = *word == "passes",
                 _ => panic!("unknown command {words:?}"),

@@ -1,0 +1,293 @@
+//! What is checked after every event, whatever happens. A message begins with the rule that was broken.
+//!
+//! Here the rules that stores, datagrams and records show from outside: S0 to S3, S7, S9, S12. A daemon that is not
+//! ours is held to none of them but S0.
+
+use super::{World, address};
+use booth_core::member::SiteId;
+use booth_core::settings::{Mode, TicketIndex};
+use booth_core::sink::{Record, StoreTicket};
+use booth_core::time::{Instant, Millis};
+use booth_core::wire::{self, Body, Command, Header, LeaderField, Message, Outcome, Reason, TRAILER_LEN, TicketBody};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the checks have seen so far.
+pub struct Checks {
+    holdings: Vec<Holding>,
+    members: Vec<Member>,
+}
+
+/// Who holds a ticket by the stores, and who gave it up last and when.
+#[derive(Clone, Copy, Default)]
+struct Holding {
+    holder: Option<usize>,
+    last: Option<(usize, u64)>,
+}
+
+/// What has been seen of a member: of its votes, for as long as its journal is there.
+#[derive(Default)]
+struct Member {
+    votes: BTreeMap<(usize, u32), SiteId>,
+    /// Elections that it has asked for on an administrator's word: ticket and term.
+    administrators: BTreeSet<(usize, u32)>,
+    tickets: Vec<Seen>,
+}
+
+/// What has been seen of a member and one ticket.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    owed: Option<Owed>,
+    /// When it last said that it no longer holds the ticket, with its store's word for it.
+    released_ms: u64,
+    /// When it last asked for a renewal.
+    renewed_ms: u64,
+    /// It has started without memory: until then, by its clock, it votes for administrators only (S7).
+    forgetful_until: Option<Instant>,
+}
+
+/// What a member has promised about a ticket by its last acknowledgement (S2, S3).
+#[derive(Clone, Copy)]
+struct Owed {
+    to: usize,
+    /// By the member's own clock.
+    until: Instant,
+}
+
+impl Checks {
+    pub fn new(hosts: usize, tickets: usize) -> Checks {
+        let member = || Member { tickets: vec![Seen::default(); tickets], ..Member::default() };
+        Checks { holdings: vec![Holding::default(); tickets], members: (0..hosts).map(|_| member()).collect() }
+    }
+
+    /// A member's votes and promises are gone with its journal.
+    pub fn forgotten(&mut self, host: usize) {
+        for ticket in 0..self.members[host].tickets.len() {
+            self.forgotten_ticket(host, ticket);
+        }
+    }
+
+    /// Those of one ticket are.
+    pub fn forgotten_ticket(&mut self, host: usize, ticket: usize) {
+        let member = &mut self.members[host];
+        member.votes.retain(|(of, _), _| *of != ticket);
+        member.tickets[ticket].owed = None;
+    }
+}
+
+impl World {
+    /// Whether S0 is the administrator's business: a manual ticket, or one that was forced somewhere.
+    pub(super) fn is_exempt(&self, ticket: usize) -> bool {
+        self.is_manual(ticket) || self.forced.contains(&ticket)
+    }
+
+    pub(super) fn is_manual(&self, ticket: usize) -> bool {
+        self.plan.tickets[ticket].mode == Mode::Manual
+    }
+
+    /// A member has started with these memories.
+    pub(super) fn check_start(&mut self, host: usize, now: Instant, memories: &[Option<Record>]) {
+        for (ticket, memory) in memories.iter().enumerate() {
+            if memory.is_none() {
+                self.checks.forgotten_ticket(host, ticket);
+            }
+            let settings = &self.plan.tickets[ticket];
+            let until = now + settings.expire + settings.acquire_after;
+            let forgetful = memory.is_none_or(|memory| memory.forgetful);
+            self.checks.members[host].tickets[ticket].forgetful_until = forgetful.then_some(until);
+        }
+    }
+
+    // ---- stores ------------------------------------------------------------------------------
+
+    /// S0: at most one holder, and acquire-after between the end at one site and the grant at another. To be called
+    /// whenever a store has changed.
+    pub(super) fn check_holders(&mut self) {
+        for ticket in 0..self.plan.tickets.len() {
+            if self.is_exempt(ticket) {
+                continue;
+            }
+            let mut holders = (0..self.plan.sites).filter(|host| self.hosts[*host].store[ticket].granted);
+            let (first, second) = (holders.next(), holders.next());
+            assert!(second.is_none(), "S0: ticket {ticket} is held by {first:?} and {second:?}\n{}", self.story());
+            let Holding { holder: before, mut last } = self.checks.holdings[ticket];
+            if let Some(before) = before.filter(|before| first != Some(*before)) {
+                last = Some((before, self.now_ms));
+            }
+            if let (Some(holder), Some((old, ended))) = (first, last)
+                && before != first
+                && holder != old
+            {
+                let gap = self.now_ms - ended;
+                let needed = self.plan.tickets[ticket].acquire_after.0;
+                assert!(gap >= needed, "S0: {gap} ms between {old} and {holder}, not {needed}\n{}", self.story());
+            }
+            self.checks.holdings[ticket] = Holding { holder: first, last };
+        }
+    }
+
+    /// S12: a grant that is asked for carries the end of the lease that runs.
+    pub(super) fn check_write(&self, host: usize, ticket: TicketIndex, write: &StoreTicket) {
+        if !write.granted || !self.hosts[host].is_ours() || self.is_manual(ticket.at()) {
+            return;
+        }
+        let view = self.node(host).tickets(self.clock(host)).nth(ticket.at()).unwrap();
+        assert!(view.expires.is_some(), "S8: {host} asks for a grant without a lease\n{}", self.story());
+        let latest = self.clock(host).wall.after(self.plan.tickets[ticket.at()].expire);
+        let stepped = self.hosts[host].wall_step_us != 0;
+        assert!(stepped || write.expires <= latest, "S12: {write:?} outlasts every lease\n{}", self.story());
+    }
+
+    // ---- clients -----------------------------------------------------------------------------
+
+    /// S9: who waits for a revoke hears of its success when the store has said so.
+    pub(super) fn check_answer(&self, host: usize, client: u64, message: &Message<'_>, last: bool) {
+        let Some(waiting) = self.waiting.get(&client) else {
+            panic!("S9: client {client} is answered after its last answer\n{}", self.story());
+        };
+        let Body::Ticket(body) = message.body else { return };
+        let Some(ticket) = self.ticket_named(body.name) else { return };
+        if waiting.command != Command::ClientRevoke || message.header.outcome != Outcome::Success || !last {
+            return;
+        }
+        let held = self.hosts[host].store[ticket];
+        // A request of an earlier life of the daemon may still run; nobody but the guard knows of it (S12).
+        let kept = !held.granted || held.life != self.hosts[host].life || !self.hosts[host].is_ours();
+        assert!(kept, "S9: client {client} hears of a revoke that is not done\n{}", self.story());
+    }
+
+    // ---- datagrams ---------------------------------------------------------------------------
+
+    pub(super) fn ticket_named(&self, name: &str) -> Option<usize> {
+        self.plan.tickets.iter().position(|ticket| ticket.name == name)
+    }
+
+    /// What a daemon of ours sends is held to the rules.
+    pub(super) fn check_sent(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let mut plain = [0; wire::MAX_MESSAGE];
+        let message = self.unsealed(bytes, &mut plain);
+        let Body::Ticket(body) = message.body else { return };
+        let Some(ticket) = self.ticket_named(body.name) else { return };
+        if self.is_manual(ticket) {
+            return;
+        }
+        self.note_renewals(from, ticket, &message.header);
+        if self.hosts[from].is_ours() {
+            self.check_owed(from, to, ticket, &message.header, &body);
+            self.check_memory(from, to, ticket, &message.header, &body);
+            self.check_on_disk(from, to, ticket, &message.header, &body);
+        }
+    }
+
+    /// A message without its MAC, which is not checked: it was made here.
+    pub(super) fn unsealed<'p>(&self, bytes: &[u8], plain: &'p mut [u8; wire::MAX_MESSAGE]) -> Message<'p> {
+        let length = if self.plan.key { bytes.len() - TRAILER_LEN } else { bytes.len() };
+        plain[..length].copy_from_slice(&bytes[..length]);
+        // The bit that says "signed", and the length without the MAC.
+        plain[..4].fill(0);
+        plain[24..28].copy_from_slice(&(length as u32).to_be_bytes());
+        wire::decode(&plain[..length], None).unwrap()
+    }
+
+    /// When a leader renews, and when it says that it no longer holds the ticket.
+    fn note_renewals(&mut self, from: usize, ticket: usize, header: &Header) {
+        let now_ms = self.now_ms;
+        let seen = &mut self.checks.members[from].tickets[ticket];
+        match (header.command, header.request) {
+            (Command::Vote, None) | (Command::Revoke, None) if seen.renewed_ms >= seen.released_ms => {
+                seen.released_ms = now_ms;
+            }
+            (Command::Heartbeat | Command::Update, None) => seen.renewed_ms = now_ms,
+            _ => {}
+        }
+    }
+
+    /// S1, S2: what a vote or an acknowledgement promises is in the journal when it leaves.
+    fn check_on_disk(&self, from: usize, to: usize, ticket: usize, header: &Header, body: &TicketBody<'_>) {
+        let kept = match (header.command, header.request, body.leader) {
+            (Command::Vote, Some(Command::VoteRequest), LeaderField::Member(vote)) => {
+                self.checks.members[from].votes.get(&(ticket, body.term)) == Some(&vote)
+            }
+            (Command::Ack, Some(Command::Heartbeat | Command::Update), _) => {
+                let asker = SiteId::of_address(&address(to));
+                self.recorded(from, ticket).is_some_and(|record| record.leader == Some(asker) && record.active)
+            }
+            _ => true,
+        };
+        let rule = if header.command == Command::Vote { "S1" } else { "S2" };
+        assert!(kept, "{rule}: {header:?} {body:?} leaves, but the journal says otherwise\n{}", self.story());
+    }
+
+    /// S2, S3: who has acknowledged a leader votes for no other until its promise and the hold behind
+    /// it are over by its own clock, or `acquire-after` has passed since the leader's release. S9: nothing is
+    /// released while the store says granted.
+    fn check_owed(&mut self, from: usize, to: usize, ticket: usize, header: &Header, body: &TicketBody<'_>) {
+        let now = self.clock(from).boot;
+        let Millis(after) = self.plan.tickets[ticket].acquire_after;
+        match (header.command, header.request) {
+            (Command::Ack, Some(Command::Heartbeat | Command::Update)) => {
+                let until = now + self.plan.tickets[ticket].expire;
+                self.checks.members[from].tickets[ticket].owed = Some(Owed { to, until });
+            }
+            (Command::Vote | Command::Revoke, None) => {
+                let held = self.hosts[from].store[ticket];
+                let kept = !held.granted || held.life != self.hosts[from].life;
+                assert!(kept, "S9: told before the store said so\n{}", self.story());
+            }
+            (Command::Vote, Some(Command::VoteRequest)) => {
+                let candidate = LeaderField::Member(SiteId::of_address(&address(to)));
+                let owed = self.checks.members[from].tickets[ticket].owed;
+                let Some(owed) = owed.filter(|owed| owed.to != to && body.leader == candidate) else { return };
+                let Seen { released_ms, renewed_ms, .. } = self.checks.members[owed.to].tickets[ticket];
+                let released = released_ms > 0 && released_ms >= renewed_ms && self.now_ms >= released_ms + after;
+                let over = now >= owed.until + Millis(after);
+                let rule = if now >= owed.until { "S3" } else { "S2" };
+                let name = &self.hosts[from].name;
+                let kept = released || over;
+                assert!(kept, "{rule}: {name} votes in spite of its promise to {}\n{}", owed.to, self.story());
+            }
+            (Command::VoteRequest, _) => {
+                // The reference votes at once for who asks for this, whatever it has promised.
+                assert!(header.reason != Reason::StepDown, "S2: asks as after a step-down\n{}", self.story());
+                if header.reason == Reason::Administrator {
+                    self.checks.members[from].administrators.insert((ticket, body.term));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// S7: who has started without memory votes for administrators only, for as long as what it may have forgotten
+    /// can bind it.
+    fn check_memory(&self, from: usize, to: usize, ticket: usize, header: &Header, body: &TicketBody<'_>) {
+        let Some(until) = self.checks.members[from].tickets[ticket].forgetful_until else { return };
+        let is_vote = (header.command, header.request) == (Command::Vote, Some(Command::VoteRequest));
+        if !is_vote || !self.hosts[to].is_ours() || self.clock(from).boot >= until {
+            return;
+        }
+        let asked = self.checks.members[to].administrators.contains(&(ticket, body.term));
+        let name = &self.hosts[from].name;
+        assert!(asked, "S7: {name} votes in term {} without memory\n{}", body.term, self.story());
+    }
+
+    // ---- records -----------------------------------------------------------------------------
+
+    /// S1: one vote a term, and neither terms nor votes go down in the journal.
+    pub(super) fn check_record(&mut self, host: usize, ticket: usize, record: &Record) {
+        if let Some(last) = self.recorded(host, ticket) {
+            // A vote for a member that is gone may be forgotten where the term is behind us.
+            let closed = record.term > last.voted_term;
+            let down = record.term < last.term || (record.voted_term < last.voted_term && !closed);
+            assert!(!down, "S1: {} goes down from {last:?} to {record:?}\n{}", self.hosts[host].name, self.story());
+        }
+        if let Some(vote) = record.vote {
+            let term = record.voted_term;
+            let first = *self.checks.members[host].votes.entry((ticket, term)).or_insert(vote);
+            let name = &self.hosts[host].name;
+            assert!(first == vote, "S1: {name} voted twice in term {term}\n{}", self.story());
+        }
+    }
+
+    fn recorded(&self, host: usize, ticket: usize) -> Option<Record> {
+        self.hosts[host].disk.written(ticket)
+    }
+}

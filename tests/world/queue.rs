@@ -1,0 +1,89 @@
+//! What will happen, in the order of its time; what is due at one moment, in the order in which it was put in.
+
+use super::stores::{Action, Told};
+use booth_core::input::RequestNumber;
+use booth_core::settings::TicketIndex;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+/// Something that the network, a store or a handler will deliver.
+pub enum Pending {
+    Datagram {
+        from: usize,
+        to: usize,
+        bytes: Vec<u8>,
+    },
+    /// The store does what it was asked for.
+    Stored {
+        host: usize,
+        life: u32,
+        ticket: TicketIndex,
+        number: RequestNumber,
+        action: Action,
+        killed: bool,
+    },
+    /// The daemon hears of it.
+    StoreTold {
+        host: usize,
+        life: u32,
+        ticket: TicketIndex,
+        number: RequestNumber,
+        told: Told,
+    },
+    Handler {
+        host: usize,
+        life: u32,
+        ticket: TicketIndex,
+        number: RequestNumber,
+        success: bool,
+    },
+}
+
+struct Entry {
+    at_ms: u64,
+    serial: u64,
+    pending: Pending,
+}
+
+impl Ord for Entry {
+    /// The earliest is the greatest, since a heap gives out the greatest.
+    fn cmp(&self, other: &Entry) -> Ordering {
+        (other.at_ms, other.serial).cmp(&(self.at_ms, self.serial))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+#[derive(Default)]
+pub struct Queue {
+    entries: BinaryHeap<Entry>,
+    serial: u64,
+}
+
+impl Queue {
+    pub fn push(&mut self, at_ms: u64, pending: Pending) {
+        self.serial += 1;
+        self.entries.push(Entry { at_ms, serial: self.serial, pending });
+    }
+
+    pub fn next_at(&self) -> Option<u64> {
+        self.entries.peek().map(|entry| entry.at_ms)
+    }
+
+    pub fn pop_due(&mut self, now_ms: u64) -> Option<Pending> {
+        self.next_at().filter(|at| *at <= now_ms)?;
+        self.entries.pop().map(|entry| entry.pending)
+    }
+}

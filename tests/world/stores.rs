@@ -1,0 +1,188 @@
+//! Each site's ticket store, what it does with requests, the guard that revokes what has run out (S12), and handlers.
+
+use super::World;
+use super::queue::Pending;
+use booth_core::input::{Input, RequestNumber, StoreResult, StoredTicket};
+use booth_core::settings::TicketIndex;
+use booth_core::sink::{HandlerRequest, StoreTicket};
+use booth_core::time::{Instant, WallTime};
+
+/// A store request, owned.
+#[derive(Clone, Copy)]
+pub enum Action {
+    Load,
+    Write(StoreTicket),
+    Attribute,
+}
+
+/// How a store request ended.
+#[derive(Clone, Copy)]
+pub enum Told {
+    Failed,
+    Written,
+    Loaded(Option<Held>),
+}
+
+/// A ticket as a host's store has it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Held {
+    pub granted: bool,
+    pub owner: Option<u32>,
+    pub expires: WallTime,
+    pub term: u32,
+    /// The life of the daemon that wrote it.
+    pub life: u32,
+    /// How far the wall clock was stepped by then.
+    step_us: i64,
+}
+
+/// What a host's store does with requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StoreHabit {
+    pub delay_ms: u64,
+    pub fails_per_mille: u64,
+    /// A request is killed at its deadline, a third of `expire`.
+    pub hangs: bool,
+}
+
+impl StoreHabit {
+    pub const WORKS: StoreHabit = StoreHabit { delay_ms: 20, fails_per_mille: 0, hangs: false };
+}
+
+/// When the guard has to look at nothing.
+pub const NEVER: u64 = u64::MAX;
+
+impl World {
+    /// The site whose store says that the ticket is granted there.
+    pub fn holder(&self, ticket: usize) -> Option<usize> {
+        (0..self.plan.sites).find(|host| self.hosts[*host].store[ticket].granted)
+    }
+
+    /// A daemon asks its store for something.
+    pub(super) fn ask_store(&mut self, host: usize, ticket: TicketIndex, number: RequestNumber, action: Action) {
+        if let Action::Write(write) = &action {
+            self.check_write(host, ticket, write);
+        }
+        // As the shell does: a newer write of a ticket ends one that runs.
+        self.hosts[host].store_job[ticket.at()] = number;
+        // What hangs is killed at the deadline of the store module.
+        let deadline = (self.plan.tickets[ticket.at()].expire.0 / 3).clamp(1_000, 10_000);
+        let StoreHabit { delay_ms, hangs, .. } = self.hosts[host].habit;
+        let at = if hangs { deadline } else { delay_ms.min(deadline) };
+        let killed = hangs || delay_ms > deadline;
+        let life = self.hosts[host].life;
+        self.enqueue(at, Pending::Stored { host, life, ticket, number, action, killed });
+    }
+
+    /// A store does what it was asked for. A daemon that was killed has left its request running.
+    pub(super) fn stored(
+        &mut self,
+        host: usize,
+        life: u32,
+        ticket: TicketIndex,
+        number: RequestNumber,
+        action: Action,
+        killed: bool,
+    ) {
+        let on = &self.hosts[host];
+        if on.life == life && on.store_job[ticket.at()] != number {
+            return;
+        }
+        let failed = killed || self.dice.chance(self.hosts[host].habit.fails_per_mille);
+        let held = self.hosts[host].store[ticket.at()];
+        if !failed && let Action::Write(write) = &action {
+            self.write_store(host, life, ticket, write);
+        }
+        let told = match action {
+            _ if failed => Told::Failed,
+            Action::Load => Told::Loaded((held != Held::default()).then_some(held)),
+            Action::Write(_) | Action::Attribute => Told::Written,
+        };
+        self.enqueue(0, Pending::StoreTold { host, life, ticket, number, told });
+    }
+
+    fn write_store(&mut self, host: usize, life: u32, ticket: TicketIndex, write: &StoreTicket) {
+        let before = self.hosts[host].store[ticket.at()];
+        let StoreTicket { granted, expires, term, owner } = *write;
+        let step_us = self.hosts[host].wall_step_us;
+        self.hosts[host].store[ticket.at()] =
+            Held { granted, owner: owner.map(|owner| owner.0), expires, term, life, step_us };
+        if granted != before.granted {
+            let what = if granted { "granted" } else { "revoked" };
+            self.say(host, format_args!("store {}: {what}", ticket.0));
+            self.grants += u64::from(granted);
+        }
+        if granted {
+            self.wanted.insert(ticket.at());
+        }
+        self.look_after(host, ticket.at());
+        self.check_holders();
+    }
+
+    /// A daemon hears how its request ended.
+    pub(super) fn store_told(&mut self, host: usize, ticket: TicketIndex, number: RequestNumber, told: Told) {
+        let result = match told {
+            Told::Failed => StoreResult::Failed,
+            Told::Written => StoreResult::Written,
+            Told::Loaded(held) => StoreResult::Loaded(held.map(|held| StoredTicket {
+                granted: held.granted,
+                owner: Some(held.owner.map_or(-1, |owner| owner as i32)),
+                expires: Some(WallTime(held.expires.seconds() * 1_000_000)),
+                term: Some(held.term),
+                attributes: &[],
+            })),
+        };
+        self.input(host, Input::StoreFinished { ticket, number, result });
+    }
+
+    // ---- the guard (S12) ---------------------------------------------------------------------
+
+    /// Tells the guard when a grant runs out, by the clock that wrote it, steps taken off.
+    fn look_after(&mut self, host: usize, ticket: usize) {
+        let on = &self.hosts[host];
+        let held = on.store[ticket];
+        self.hosts[host].runs_out_ms[ticket] = if held.granted {
+            let wall_us = (held.expires.0 as i64 - held.step_us).max(0) as u64;
+            self.world_time_of_wall(host, wall_us)
+        } else {
+            NEVER
+        };
+        self.guard_ms = self.hosts.iter().flat_map(|host| host.runs_out_ms.iter().copied()).min().unwrap_or(NEVER);
+    }
+
+    /// What has run out is revoked where daemon or store cannot.
+    pub(super) fn guard(&mut self) {
+        if self.now_ms < self.guard_ms {
+            return;
+        }
+        for host in 0..self.plan.sites {
+            for ticket in 0..self.plan.tickets.len() {
+                if self.now_ms >= self.hosts[host].runs_out_ms[ticket] && !self.answers_for(host, ticket) {
+                    self.hosts[host].store[ticket].granted = false;
+                    self.say(host, format_args!("store {ticket}: revoked by the guard"));
+                    self.look_after(host, ticket);
+                    self.check_holders();
+                }
+            }
+        }
+    }
+
+    /// Whether daemon and store work, so that the guard has no reason to act. It has none either for a manual
+    /// ticket, whose grant has no end, nor where an administrator has forced a grant.
+    fn answers_for(&self, host: usize, ticket: usize) -> bool {
+        let on = &self.hosts[host];
+        let daemon_works = on.daemon.is_some() && !on.frozen && on.store[ticket].life == on.life;
+        let store_works = !on.habit.hangs && on.habit.fails_per_mille == 0 && on.habit.delay_ms <= 500;
+        (daemon_works && store_works) || self.is_exempt(ticket)
+    }
+
+    // ---- handlers ----------------------------------------------------------------------------
+
+    pub(super) fn run_handler(&mut self, host: usize, ticket: TicketIndex, request: &HandlerRequest, now: Instant) {
+        let on = &self.hosts[host];
+        let (number, hangs, life) = (request.number, on.handler_hangs, on.life);
+        let success = on.handler_passes && !hangs;
+        let delay = if hangs { request.deadline.since(now).0 } else { 10 };
+        self.enqueue(delay, Pending::Handler { host, life, ticket, number, success });
+    }
+}
