@@ -238,7 +238,8 @@ impl Ticket {
         if let Some(leader) = record.leader.and_then(&find) {
             self.term_leader = Some(leader);
             self.ever_held = true;
-            self.promise = Promise::remembered(&self.settings, leader, record.active, start);
+            let span = record.active.then_some(record.promised);
+            self.promise = Promise::remembered(&self.settings, leader, span, start);
         }
         self.recorded = self.memory;
     }
@@ -361,6 +362,7 @@ impl Ticket {
             vote: self.voted.map(|(_, vote)| turn.id(vote)),
             leader: self.promise.owed_to().map(|leader| turn.id(leader)),
             active: self.promise.owed_leader(turn.now.boot).is_some(),
+            promised: self.promise.owed_leader(turn.now.boot).map_or(Millis(0), |_| self.promise.span()),
             revoked: self.revoked,
             forgetful: self.forgetful_until.is_some(),
             stamp: turn.stamps.last().max(turn.now.wall),
@@ -520,6 +522,7 @@ const NOTHING: Record = Record {
     vote: None,
     leader: None,
     active: false,
+    promised: Millis(0),
     revoked: false,
     forgetful: true,
     stamp: crate::time::WallTime(0),

@@ -1,0 +1,52 @@
+//! Stories of clusters that were changed while they ran: another configuration, another clock, members
+//! that were away meanwhile. Each begins with what went wrong once.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use booth_core::time::Millis;
+use world::{Plan, World, ticket};
+
+const EXPIRE: u64 = 10_000;
+const SITE1: usize = 0;
+const SITE2: usize = 1;
+const ARBITRATOR: usize = 2;
+
+fn plan(acquire_after: u64) -> Plan {
+    let tickets = vec![ticket("T", EXPIRE, acquire_after)];
+    Plan { sites: 2, arbitrators: 1, tickets, key: true, seed: 1, remember: true }
+}
+
+/// The first site holds the ticket.
+fn granted(plan: Plan) -> World {
+    let mut world = World::new(plan);
+    world.run(2_000);
+    world.grant(SITE1, "T");
+    assert!(world.run_until(1_000, |world| world.holder(0) == Some(SITE1)).is_some(), "{}", story(&world));
+    world.run(100);
+    world
+}
+
+fn story(world: &World) -> String {
+    world.transcript.join("\n")
+}
+
+/// `expire` was halved member by member, the leader last: restarted, the others remembered their
+/// promise for the new time only, and helped another while the leader's lease of the old one ran.
+#[test]
+fn a_promise_lasts_as_long_as_it_was_made_for_whatever_expire_is_after_the_restart_s7() {
+    let mut plan = plan(0);
+    plan.tickets[0].expire = Millis(2 * EXPIRE);
+    plan.tickets[0].renewal = Millis(EXPIRE);
+    let mut world = granted(plan);
+    world.isolate(SITE1);
+    world.plan.tickets[0].expire = Millis(EXPIRE);
+    world.plan.tickets[0].renewal = Millis(EXPIRE / 2);
+    for host in [SITE2, ARBITRATOR] {
+        world.kill(host);
+        world.boot(host);
+    }
+    // The world sees two holders, and a vote in spite of a promise.
+    world.run(60_000);
+    assert_eq!(world.holder(0), Some(SITE2), "{}", story(&world));
+}
