@@ -50,3 +50,21 @@ fn a_promise_lasts_as_long_as_it_was_made_for_whatever_expire_is_after_the_resta
     world.run(60_000);
     assert_eq!(world.holder(0), Some(SITE2), "{}", story(&world));
 }
+
+/// A holder's clock was an hour slow when its daemon started again: by it the lease in the store had an
+/// hour left, so the ticket was kept for a whole `expire`, and had a second holder. (The guard would
+/// have ended it; here nothing is left to the guard. A step shorter than what has passed since the last
+/// journal record, and than `expire`, cannot be seen.)
+#[test]
+fn s10_a_wall_clock_that_was_set_back_does_not_prolong_the_lease_in_the_store() {
+    let mut world = granted(plan(0));
+    world.run(4_000);
+    world.kill(SITE1);
+    world.isolate(SITE1);
+    world.run(3_000);
+    world.hosts[SITE1].wall_step_us = -3_600_000_000;
+    world.boot(SITE1);
+    world.run(30_000);
+    assert_eq!(world.holder(0), Some(SITE2), "{}", story(&world));
+    assert!(!story(&world).contains("by the guard"), "{}", story(&world));
+}
