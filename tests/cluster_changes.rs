@@ -68,3 +68,44 @@ fn s10_a_wall_clock_that_was_set_back_does_not_prolong_the_lease_in_the_store() 
     assert_eq!(world.holder(0), Some(SITE2), "{}", story(&world));
     assert!(!story(&world).contains("by the guard"), "{}", story(&world));
 }
+
+/// A site was down while the ticket was granted for the first time, or again after a revoke that it knew
+/// of, and came up when the holder was gone: it did not know that there was anything to fight for, and
+/// the arbitrator, who did, cannot stand.
+#[test]
+fn a_site_that_was_away_at_the_grant_fights_for_the_ticket_l1() {
+    for revoked_before in [false, true] {
+        let mut world = if revoked_before { granted(plan(0)) } else { World::new(plan(0)) };
+        if revoked_before {
+            world.revoke(SITE1, "T");
+        }
+        world.run(2_000);
+        world.kill(SITE2);
+        world.grant(SITE1, "T");
+        world.run_until(2 * EXPIRE, |world| world.holder(0) == Some(SITE1)).unwrap();
+        world.run(10_000);
+        world.kill(SITE1);
+        world.run(30_000);
+        world.boot(SITE2);
+        let took = world.run_until(5_000, |world| world.holder(0) == Some(SITE2));
+        assert!(took.is_some(), "{}", story(&world));
+    }
+}
+
+/// ... but where the ticket was revoked again meanwhile, or never held, it stays where it is: nowhere.
+#[test]
+fn a_site_that_was_away_fights_for_nothing_that_was_revoked_since() {
+    let mut world = granted(plan(0));
+    world.revoke(SITE1, "T");
+    world.run(2_000);
+    world.kill(SITE2);
+    world.grant(SITE1, "T");
+    world.run_until(2 * EXPIRE, |world| world.holder(0) == Some(SITE1)).unwrap();
+    world.revoke(SITE1, "T");
+    world.run(10_000);
+    world.kill(SITE1);
+    world.run(30_000);
+    world.boot(SITE2);
+    world.run(60_000);
+    assert_eq!(world.holder(0), None, "{}", story(&world));
+}

@@ -131,6 +131,7 @@ impl Ticket {
         if another || message.leader.is_some() || message.term < self.term || self.role == Role::Leader {
             return Err(DropReason::Unexpected);
         }
+        self.know_revoked_term(message.term);
         if !self.revoked {
             turn.event(self.index, Event::RevokedByLeader { leader });
             if self.promise.to() == Some(leader) {
@@ -147,6 +148,13 @@ impl Ticket {
         }
         self.acknowledge_release(turn, message);
         Ok(())
+    }
+
+    /// A revoke concerns all terms up to its own: what we know of it is no older than that.
+    pub(crate) fn know_revoked_term(&mut self, term: u32) {
+        if term > self.term {
+            (self.term, self.term_leader) = (term, None);
+        }
     }
 
     fn released<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) {
@@ -185,9 +193,23 @@ impl Ticket {
             let revoke = Draft { reason: Reason::Administrator, term: self.term, ..Draft::new(Command::Revoke) };
             self.send(turn, message.from, &revoke);
         }
-        let answer = self.answer(turn, Command::MyIndex, Command::Status, message.word);
+        let mut answer = self.answer(turn, Command::MyIndex, Command::Status, message.word);
+        answer.word.lost = known.is_none() && self.is_lost();
         self.send(turn, message.from, &answer);
         Ok(())
+    }
+
+    /// The ticket was held in `term`, and nobody holds it any more. Where that is news, we were away when it was
+    /// granted, and what we know of an earlier revoke does not concern it.
+    fn hear_of_loss<S: Sink>(&mut self, turn: &mut Turn<'_, S>, term: u32) {
+        if term <= self.term || self.role != Role::Follower || self.following.is_some() || self.leaving.is_some() {
+            return;
+        }
+        (self.term, self.term_leader) = (term, None);
+        (self.ever_held, self.revoked) = (true, false);
+        if self.catching_up.is_none() && self.planned.is_none() && self.handler.is_none() {
+            self.plan_election(turn, turn.now.boot, Reason::TicketLost, None);
+        }
     }
 
     /// Somebody says what it knows of the ticket.
@@ -198,6 +220,8 @@ impl Ticket {
             if known && self.promise.can_learn(now) {
                 self.adopt(turn, leader, message.term, message.validity);
             }
+        } else if message.word.is_some_and(|word| word.lost) {
+            self.hear_of_loss(turn, message.term);
         }
         if self.catching_up.is_some() {
             self.answered.insert(message.from);
