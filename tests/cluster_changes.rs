@@ -5,6 +5,8 @@
 mod world;
 
 use booth_core::time::Millis;
+use booth_core::view::Holder;
+use booth_core::wire::{self, Command};
 use world::{Plan, World, ticket};
 
 const EXPIRE: u64 = 10_000;
@@ -108,4 +110,25 @@ fn a_site_that_was_away_fights_for_nothing_that_was_revoked_since() {
     world.boot(SITE2);
     world.run(60_000);
     assert_eq!(world.holder(0), None, "{}", story(&world));
+}
+
+/// A heartbeat overtaken by the revoke, at a member that had not heard of the leader before the revoke: it followed the late
+/// heartbeat, named a holder for a whole `expire`, and then fought for what had been revoked.
+#[test]
+fn a_first_heartbeat_that_comes_after_the_revoke_is_not_followed() {
+    let mut world = World::new(plan(0));
+    world.run(2_000);
+    world.capture = true;
+    world.cut(SITE1, SITE2);
+    world.grant(SITE1, "T");
+    world.run(500);
+    let key = wire::Key::new(world::KEY);
+    let is_heartbeat = |bytes: &[u8]| wire::decode(bytes, Some(&key)).unwrap().header.command == Command::Heartbeat;
+    let late = world.captured.iter().find(|(_, to, bytes)| *to == SITE2 && is_heartbeat(bytes)).cloned().unwrap();
+    world.heal();
+    world.revoke(SITE1, "T");
+    world.run(500);
+    world.inject(SITE1, SITE2, &late.2);
+    let view = world.node(SITE2).tickets(world.now(SITE2)).next().unwrap();
+    assert_eq!(view.holder, Holder::Nobody, "{}", story(&world));
 }

@@ -132,6 +132,7 @@ impl Ticket {
             return Err(DropReason::Unexpected);
         }
         self.know_revoked_term(message.term);
+        self.released_term = Some(message.term);
         if !self.revoked {
             turn.event(self.index, Event::RevokedByLeader { leader });
             if self.promise.to() == Some(leader) {
