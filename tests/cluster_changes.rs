@@ -6,7 +6,7 @@ mod world;
 
 use booth_core::time::Millis;
 use booth_core::view::Holder;
-use booth_core::wire::{self, Command};
+use booth_core::wire::{self, Command, Outcome};
 use world::{Plan, World, ticket};
 
 const EXPIRE: u64 = 10_000;
@@ -131,4 +131,20 @@ fn a_first_heartbeat_that_comes_after_the_revoke_is_not_followed() {
     world.inject(SITE1, SITE2, &late.2);
     let view = world.node(SITE2).tickets(world.now(SITE2)).next().unwrap();
     assert_eq!(view.holder, Holder::Nobody, "{}", story(&world));
+}
+
+/// Nobody held the ticket, several sites waited for acquire-after to fight for it: one of them was told
+/// "revoked", and another had the ticket seconds later.
+#[test]
+fn a_revoke_between_two_holders_is_told_to_the_others() {
+    let mut world = granted(Plan { sites: 3, arbitrators: 2, ..plan(5_000) });
+    world.kill(SITE1);
+    let is_lost = |world: &World| world.node(SITE2).tickets(world.now(SITE2)).all(|view| view.holder == Holder::Nobody);
+    world.run_until(2 * EXPIRE, is_lost).unwrap();
+    world.run(1_000);
+    let client = world.revoke(SITE2, "T");
+    world.run(100);
+    assert_eq!(world.answer(client), Some(Outcome::Success), "{}", story(&world));
+    world.run(60_000);
+    assert_eq!(world.holder(0), None, "{}", story(&world));
 }
