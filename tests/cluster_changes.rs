@@ -4,6 +4,8 @@
 
 mod world;
 
+use booth_core::member::SiteId;
+use booth_core::sink::Record;
 use booth_core::time::Millis;
 use booth_core::view::Holder;
 use booth_core::wire::{self, Command, Outcome};
@@ -147,4 +149,35 @@ fn a_revoke_between_two_holders_is_told_to_the_others() {
     assert_eq!(world.answer(client), Some(Outcome::Success), "{}", story(&world));
     world.run(60_000);
     assert_eq!(world.holder(0), None, "{}", story(&world));
+}
+
+/// A site was taken out of the configuration while it held the ticket, and went on with the old one:
+/// what the others had promised it was forgotten at their restart, and another site had the ticket at once.
+#[test]
+fn a_promise_to_a_member_that_is_no_longer_configured_is_kept_s7() {
+    for administrator in [false, true] {
+        let mut world = World::new(plan(3_000));
+        world.run(2_000);
+        let removed = Some(SiteId(77));
+        for host in 0..3 {
+            world.kill(host);
+            let last = world.journal(host, 0).unwrap();
+            let owed = Record { term: 3, voted_term: 3, vote: removed, leader: removed, active: true, ..last };
+            world.forge_journal(host, 0, Record { promised: Millis(EXPIRE), ..owed });
+        }
+        let start = world.now_ms;
+        for host in 0..3 {
+            world.boot(host);
+            world.run(50);
+            // Not even when it is restarted once more.
+            world.kill(host);
+            world.boot(host);
+        }
+        world.run(100);
+        if administrator {
+            world.grant(SITE2, "T");
+        }
+        let took = world.run_until(2 * EXPIRE, |world| world.holder(0).is_some());
+        assert!(took.is_some() && world.now_ms >= start + EXPIRE + 3_000, "{}", story(&world));
+    }
 }

@@ -109,7 +109,8 @@ pub fn longest_validity(settings: &TicketSettings) -> Millis {
     settings.expire + settings.expire
 }
 
-/// What this member owes to a leader, or as the leader to itself.
+/// What this member owes to a leader, or as the leader to itself. Owed to nobody whom the configuration
+/// still knows, it holds all the same: its leader may be at work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Promise {
     to: Option<MemberIndex>,
@@ -126,10 +127,16 @@ impl Promise {
     /// What is assumed after a restart of a promise found in the journal (S7): it was made at the
     /// latest just before the start, for `span` or for today's `expire`, whichever is longer: the
     /// configuration may have changed meanwhile, here or at the leader. `None`: one that had ended by
-    /// the leader's word; it still holds for `acquire-after`.
-    pub fn remembered(settings: &TicketSettings, to: MemberIndex, span: Option<Millis>, start: Instant) -> Promise {
+    /// the leader's word; it still holds for `acquire-after`. `to` is `None` where the leader is no
+    /// longer configured.
+    pub fn remembered(
+        settings: &TicketSettings,
+        to: Option<MemberIndex>,
+        span: Option<Millis>,
+        start: Instant,
+    ) -> Promise {
         let end = span.map_or(start, |span| start + span.max(settings.expire) + margins(settings).drift);
-        Promise { to: Some(to), end, hold: end + hold(settings), span: span.unwrap_or_default(), hearsay: false }
+        Promise { to, end, hold: end + hold(settings), span: span.unwrap_or_default(), hearsay: false }
     }
 
     /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
@@ -157,7 +164,7 @@ impl Promise {
 
     /// Whether there is no promise, nor a hold behind one, that is worth more than hearsay.
     pub fn can_learn(&self, now: Instant) -> bool {
-        self.owed_to().is_none() && !self.runs(now)
+        self.owed_to().is_none() && !self.runs(now) && !self.owes_a_stranger(now)
     }
 
     /// The leader's promise to itself: until its lease's end.
@@ -183,7 +190,8 @@ impl Promise {
     /// is over, and nobody else is helped for `acquire-after` (S3). What we owe others stays.
     pub fn give_back(&mut self, settings: &TicketSettings, me: MemberIndex, now: Instant) {
         if self.owed_to().is_none_or(|to| to == me) {
-            let (end, hold) = (self.end.min(now), now + hold(settings));
+            let held = if self.owes_a_stranger(now) { self.hold } else { now };
+            let (end, hold) = (self.end.min(now), held.max(now + hold(settings)));
             *self = Promise { to: Some(me), end, hold, span: Millis(0), hearsay: false };
         }
     }
@@ -193,6 +201,11 @@ impl Promise {
         if now >= self.hold {
             *self = Promise::default();
         }
+    }
+
+    /// Whether it holds for a leader that is no longer configured.
+    pub fn owes_a_stranger(&self, now: Instant) -> bool {
+        self.to.is_none() && now < self.hold
     }
 
     /// To whom, whether or not it still runs.
@@ -242,7 +255,7 @@ impl Promise {
 
     /// Whether `candidate` may have the ticket now as far as we know, made promises and hearsay alike.
     pub fn allows(&self, candidate: MemberIndex, now: Instant) -> bool {
-        self.to.is_none() || self.to == Some(candidate) || now >= self.hold
+        self.to == Some(candidate) || now >= self.hold
     }
 
     /// What is left of it.
@@ -365,13 +378,13 @@ mod tests {
     #[test]
     fn a_remembered_promise_is_taken_for_a_fresh_one_s7() {
         let settings = ticket("T", D, A);
-        let promise = Promise::remembered(&settings, MemberIndex(2), Some(Millis(D)), Instant(500));
+        let promise = Promise::remembered(&settings, Some(MemberIndex(2)), Some(Millis(D)), Instant(500));
         assert!(promise.runs(Instant(500 + D)));
-        let longer = Promise::remembered(&settings, MemberIndex(2), Some(Millis(2 * D)), Instant(500));
+        let longer = Promise::remembered(&settings, Some(MemberIndex(2)), Some(Millis(2 * D)), Instant(500));
         assert!(longer.runs(Instant(500 + 2 * D)), "made when `expire` was longer");
-        let shorter = Promise::remembered(&settings, MemberIndex(2), Some(Millis(0)), Instant(500));
+        let shorter = Promise::remembered(&settings, Some(MemberIndex(2)), Some(Millis(0)), Instant(500));
         assert_eq!(shorter.end(), promise.end());
-        let released = Promise::remembered(&settings, MemberIndex(2), None, Instant(500));
+        let released = Promise::remembered(&settings, Some(MemberIndex(2)), None, Instant(500));
         assert!(!released.runs(Instant(500)));
         assert!(!released.allows(MemberIndex(1), Instant(500 + A - 1)));
         assert!(memory_returns_at(&settings, Instant(0)) >= Instant(D + A));

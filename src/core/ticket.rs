@@ -235,8 +235,9 @@ impl Ticket {
             // S1: a vote for a member that is no longer configured. Nobody else gets one in that term.
             self.term = self.term.max(record.voted_term.saturating_add(1));
         }
-        if let Some(leader) = record.leader.and_then(&find) {
-            self.term_leader = Some(leader);
+        if let Some(leader) = record.leader {
+            let leader = find(leader);
+            self.term_leader = leader;
             self.ever_held = true;
             let span = record.active.then_some(record.promised);
             self.promise = Promise::remembered(&self.settings, leader, span, start);
@@ -356,13 +357,19 @@ impl Ticket {
 
     /// What must be remembered over a restart (S1, S2).
     fn record_now<S: Sink>(&self, turn: &Turn<'_, S>) -> Record {
+        let now = turn.now.boot;
+        // What is owed to a leader that is no longer configured stays as it was.
+        let stranger = self.memory.filter(|_| self.promise.owes_a_stranger(now));
+        let owed = self.promise.owed_leader(now).map(|_| self.promise.span());
+        let promised = owed.or(stranger.filter(|last| last.active).map(|last| last.promised));
+        let leader = self.promise.owed_to().map(|leader| turn.id(leader));
         Record {
             term: self.term,
             voted_term: self.voted.map_or(0, |(term, _)| term),
             vote: self.voted.map(|(_, vote)| turn.id(vote)),
-            leader: self.promise.owed_to().map(|leader| turn.id(leader)),
-            active: self.promise.owed_leader(turn.now.boot).is_some(),
-            promised: self.promise.owed_leader(turn.now.boot).map_or(Millis(0), |_| self.promise.span()),
+            leader: leader.or(stranger.and_then(|last| last.leader)),
+            active: promised.is_some(),
+            promised: promised.unwrap_or_default(),
             revoked: self.revoked,
             forgetful: self.forgetful_until.is_some(),
             stamp: turn.stamps.last().max(turn.now.wall),
