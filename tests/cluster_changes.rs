@@ -181,3 +181,22 @@ fn a_promise_to_a_member_that_is_no_longer_configured_is_kept_s7() {
         assert!(took.is_some() && world.now_ms >= start + EXPIRE + 3_000, "{}", story(&world));
     }
 }
+
+/// The leader's virtual machine was paused, and with it all its clocks: when it went on, its lease had
+/// long ended but for itself. It refused the new leader until its own clock had caught up, and both held
+/// the ticket for what had been left of the lease. (No clock of a paused machine can tell it more.)
+#[test]
+fn s4_a_leader_whose_clock_has_stood_still_believes_its_successor() {
+    let mut world = granted(plan(0));
+    // The world need not be told that the pause itself makes two holders: no guard's clock runs either.
+    world.forced.insert(0);
+    world.freeze(SITE1);
+    world.set_drift(SITE1, -999_999);
+    world.run_until(2 * EXPIRE, |world| world.hosts[SITE2].store[0].granted).unwrap();
+    world.set_drift(SITE1, 0);
+    world.thaw(SITE1);
+    let took = world.run_until(2 * EXPIRE, |world| !world.hosts[SITE1].store[0].granted);
+    // The successor repeats its heartbeat to who does not answer.
+    assert!(took.is_some_and(|ms| ms <= 1_100), "{took:?} ms\n{}", story(&world));
+    assert_eq!(world.holder(0), Some(SITE2));
+}

@@ -21,7 +21,10 @@ impl Ticket {
         if message.leader != Some(leader) {
             return Err(DropReason::Unexpected);
         }
-        if self.leads(now) {
+        let settled = message.word.is_some_and(|word| word.settled) && message.term > self.term;
+        if self.leads(now) && settled {
+            self.succeeded_by(turn, leader);
+        } else if self.leads(now) {
             self.refuse(turn, message, Outcome::TermStillValid);
             return Ok(());
         }
@@ -33,7 +36,6 @@ impl Ticket {
             return Ok(());
         }
         let bound = self.promise.owed_leader(now).is_some_and(|other| other != leader);
-        let settled = message.word.is_some_and(|word| word.settled) && message.term > self.term;
         if bound && !settled {
             // We owe this to another. Silence: the asker tries again, and may by then be right.
             turn.event(self.index, Event::Refused { member: leader, outcome: Outcome::TermStillValid });
