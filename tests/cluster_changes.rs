@@ -200,3 +200,46 @@ fn s4_a_leader_whose_clock_has_stood_still_believes_its_successor() {
     assert!(took.is_some_and(|ms| ms <= 1_100), "{took:?} ms\n{}", story(&world));
     assert_eq!(world.holder(0), Some(SITE2));
 }
+
+/// A site was cut off from before the grant until the holder was gone: nothing ever told it that there
+/// was a ticket to fight for.
+#[test]
+fn a_site_that_was_cut_off_at_the_grant_is_told_that_the_ticket_is_lost_l1() {
+    let mut world = World::new(plan(0));
+    world.run(2_000);
+    world.isolate(SITE2);
+    world.grant(SITE1, "T");
+    world.run_until(2 * EXPIRE, |world| world.holder(0) == Some(SITE1)).unwrap();
+    world.run(10_000);
+    world.kill(SITE1);
+    world.run(30_000);
+    world.heal();
+    let took = world.run_until(EXPIRE / 2 + 1_000, |world| world.holder(0) == Some(SITE2));
+    assert!(took.is_some(), "{}", story(&world));
+}
+
+/// ... and is told no more when it has the ticket, or an administrator has revoked it.
+#[test]
+fn an_arbitrator_says_that_a_ticket_is_lost_until_it_is_found() {
+    let mut world = granted(plan(0));
+    world.kill(SITE1);
+    world.hosts[SITE2].habit.fails_per_mille = 1_000;
+    world.cut_one_way(SITE2, ARBITRATOR);
+    world.capture = true;
+    world.run(60_000);
+    let key = wire::Key::new(world::KEY);
+    let reminders = |world: &World| {
+        let from_arbitrator = world.captured.iter().filter(|(from, _, _)| *from == ARBITRATOR);
+        let command = |bytes: &[u8]| wire::decode(bytes, Some(&key)).unwrap().header.command;
+        from_arbitrator.filter(|(_, _, bytes)| command(bytes) == Command::MyIndex).count()
+    };
+    assert!((10..=25).contains(&reminders(&world)), "{} reminders to two sites in 50 s", reminders(&world));
+    world.heal();
+    world.hosts[SITE2].habit.fails_per_mille = 0;
+    world.run_until(2 * EXPIRE, |world| world.holder(0) == Some(SITE2)).unwrap();
+    let before = reminders(&world);
+    world.run(30_000);
+    world.revoke(SITE2, "T");
+    world.run(30_000);
+    assert_eq!(reminders(&world), before, "{}", story(&world));
+}

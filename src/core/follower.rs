@@ -9,7 +9,7 @@ use crate::member::MemberIndex;
 use crate::notice::Event;
 use crate::sink::Sink;
 use crate::ticket::{Ask, Ticket};
-use crate::time::Millis;
+use crate::time::{Instant, Millis};
 use crate::turn::{Draft, FromPeer, Turn};
 use crate::view::Role;
 use crate::wire::{Command, DropReason, Outcome, Reason};
@@ -179,6 +179,30 @@ impl Ticket {
         turn.event(self.index, Event::LeaderLost { leader });
         self.become_follower(turn, None);
         self.plan_election(turn, self.promise.hold(), Reason::TicketLost, Some(leader));
+        self.plan_reminder(turn, self.promise.hold());
+    }
+
+    /// An arbitrator cannot stand for a ticket that is lost. Until somebody has it, it tells the sites, lest
+    /// the only one that is left was cut off when the ticket was granted and knows of nothing to fight for (L1).
+    pub(crate) fn plan_reminder<S: Sink>(&mut self, turn: &Turn<'_, S>, from: Instant) {
+        let due = !turn.is_site(turn.me()) && self.following.is_none() && self.is_lost();
+        self.reminder_at = due.then_some(from.max(turn.now.boot) + self.settings.renewal);
+    }
+
+    pub(crate) fn remind<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        self.plan_reminder(turn, turn.now.boot);
+        if self.reminder_at.is_none() || self.known_leader(turn.now.boot).is_some() {
+            return;
+        }
+        let mut reminder = self.answer(turn, Command::MyIndex, Command::Status, None);
+        reminder.word.lost = true;
+        for member in turn.others().iter() {
+            // The reference would take its own lease for revoked (and would not revoke it).
+            let peer = &turn.peers[member.at()];
+            if peer.last_received.is_some() && !peer.wordless {
+                self.send(turn, member, &reminder);
+            }
+        }
     }
 
     /// Somebody asks what we know of the ticket.

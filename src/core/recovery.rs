@@ -50,6 +50,7 @@ impl Ticket {
     pub(crate) fn caught_up<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
         self.catching_up = None;
         let now = turn.now.boot;
+        self.plan_reminder(turn, self.promise.hold());
         if let Some(planned) = self.planned.as_mut().filter(|planned| planned.reason == Reason::Administrator) {
             // An administrator has asked in the meantime.
             planned.at = now;

@@ -150,6 +150,8 @@ pub struct Ticket {
     pub(crate) attempts: u8,
     pub(crate) immediate: bool,
     pub(crate) planned: Option<Planned>,
+    /// When an arbitrator says again that the ticket is lost.
+    pub(crate) reminder_at: Option<Instant>,
     pub(crate) round: Option<Round>,
     pub(crate) renewal_at: Option<Instant>,
     pub(crate) deferred: Option<Deferred>,
@@ -194,6 +196,7 @@ impl Ticket {
             attempts: 0,
             immediate: false,
             planned: None,
+            reminder_at: None,
             round: None,
             renewal_at: None,
             deferred: None,
@@ -314,6 +317,7 @@ impl Ticket {
         if leader.is_some() {
             self.ever_held = true;
             self.planned = None;
+            self.reminder_at = None;
             self.deferred = None;
             self.attempts = 0;
         }
@@ -453,6 +457,9 @@ impl Ticket {
             self.planned = None;
             self.begin_acquire(turn, planned);
         }
+        if self.reminder_at.is_some_and(|at| now >= at) {
+            self.remind(turn);
+        }
         if self.renewal_at.is_some_and(|at| now >= at) {
             self.renew(turn);
         }
@@ -483,6 +490,7 @@ impl Ticket {
             self.deferred.map(|deferred| deferred.at),
             self.ballot.map(|ballot| ballot.ends_at),
             self.planned.map(|planned| planned.at),
+            self.reminder_at,
             self.renewal_at,
             self.round.map(|round| round.resend_at),
             self.commit_due.then_some(self.commit_at),
