@@ -96,6 +96,7 @@ fn loudness(event: &Event) -> Option<(Level, &'static str)> {
         Event::Granted => (Info, "granted"),
         Event::Revoked => (Info, "revoked"),
         Event::LeaseEnding { .. } => (Warning, "lease ending"),
+        Event::Succeeded { .. } => (Error, "clock stood still"),
         Event::LeaderLost { .. } => (Warning, "leader lost"),
         Event::SteppedDown { .. } => (Info, "leader stepped down"),
         Event::RevokedByLeader { .. } => (Info, "revoked by its leader"),
@@ -182,6 +183,11 @@ impl fmt::Display for Words<'_> {
             Event::LeaseEnding { at: end } => {
                 write!(f, "no majority of the members answers: revoked here before the lease ends at {}", at(end))
             }
+            Event::Succeeded { by } => write!(
+                f,
+                "{} has been elected while our lease still runs by our clock, which has stood still: revoked here, late",
+                name(by)
+            ),
             Event::LeaderLost { leader } => write!(f, "the lease of {} has run out", name(leader)),
             Event::SteppedDown { leader } => write!(f, "{} has given it up", name(leader)),
             Event::RevokedByLeader { leader } => write!(f, "revoked at {}", name(leader)),

@@ -9,7 +9,7 @@ use booth::journal::{Journal, JournalError, Opened, Warning};
 use booth_core::member::SiteId;
 use booth_core::settings::TicketIndex;
 use booth_core::sink::Record;
-use booth_core::time::WallTime;
+use booth_core::time::{Millis, WallTime};
 use live::{is_root, mount_here};
 use std::fs;
 use std::io::ErrorKind;
@@ -35,6 +35,7 @@ fn record(term: u32) -> Record {
         vote: Some(ME),
         leader: None,
         active: true,
+        promised: Millis(60_000),
         revoked: false,
         forgetful: false,
         stamp: WallTime(u64::from(term) * 1_000_000),

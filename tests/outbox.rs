@@ -96,7 +96,17 @@ impl Drop for World {
 
 fn record(term: u32) -> Record {
     let (vote, leader, stamp) = (None, None, WallTime(0));
-    Record { term, voted_term: term, vote, leader, active: false, revoked: false, forgetful: false, stamp }
+    Record {
+        term,
+        voted_term: term,
+        vote,
+        leader,
+        active: false,
+        promised: Millis(0),
+        revoked: false,
+        forgetful: false,
+        stamp,
+    }
 }
 
 #[test]

@@ -255,6 +255,7 @@ impl Ticket {
             self.adopt(turn, holder, message.term, message.validity);
         } else if message.header.outcome == Outcome::YouAreOutdated && message.term >= self.term {
             self.become_follower(turn, None);
+            self.know_revoked_term(message.term);
             self.revoked = true;
             self.drop_stale(turn);
         } else if message.header.outcome == Outcome::YouAreOutdated {

@@ -9,7 +9,7 @@ use crate::member::MemberIndex;
 use crate::notice::Event;
 use crate::sink::Sink;
 use crate::ticket::{Ask, Ticket};
-use crate::time::Millis;
+use crate::time::{Instant, Millis};
 use crate::turn::{Draft, FromPeer, Turn};
 use crate::view::Role;
 use crate::wire::{Command, DropReason, Outcome, Reason};
@@ -21,7 +21,10 @@ impl Ticket {
         if message.leader != Some(leader) {
             return Err(DropReason::Unexpected);
         }
-        if self.leads(now) {
+        let settled = message.word.is_some_and(|word| word.settled) && message.term > self.term;
+        if self.leads(now) && settled {
+            self.succeeded_by(turn, leader);
+        } else if self.leads(now) {
             self.refuse(turn, message, Outcome::TermStillValid);
             return Ok(());
         }
@@ -33,7 +36,6 @@ impl Ticket {
             return Ok(());
         }
         let bound = self.promise.owed_leader(now).is_some_and(|other| other != leader);
-        let settled = message.word.is_some_and(|word| word.settled) && message.term > self.term;
         if bound && !settled {
             // We owe this to another. Silence: the asker tries again, and may by then be right.
             turn.event(self.index, Event::Refused { member: leader, outcome: Outcome::TermStillValid });
@@ -131,6 +133,8 @@ impl Ticket {
         if another || message.leader.is_some() || message.term < self.term || self.role == Role::Leader {
             return Err(DropReason::Unexpected);
         }
+        self.know_revoked_term(message.term);
+        self.released_term = Some(message.term);
         if !self.revoked {
             turn.event(self.index, Event::RevokedByLeader { leader });
             if self.promise.to() == Some(leader) {
@@ -147,6 +151,13 @@ impl Ticket {
         }
         self.acknowledge_release(turn, message);
         Ok(())
+    }
+
+    /// A revoke concerns all terms up to its own: what we know of it is no older than that.
+    pub(crate) fn know_revoked_term(&mut self, term: u32) {
+        if term > self.term {
+            (self.term, self.term_leader) = (term, None);
+        }
     }
 
     fn released<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) {
@@ -168,6 +179,30 @@ impl Ticket {
         turn.event(self.index, Event::LeaderLost { leader });
         self.become_follower(turn, None);
         self.plan_election(turn, self.promise.hold(), Reason::TicketLost, Some(leader));
+        self.plan_reminder(turn, self.promise.hold());
+    }
+
+    /// An arbitrator cannot stand for a ticket that is lost. Until somebody has it, it tells the sites, lest
+    /// the only one that is left was cut off when the ticket was granted and knows of nothing to fight for (L1).
+    pub(crate) fn plan_reminder<S: Sink>(&mut self, turn: &Turn<'_, S>, from: Instant) {
+        let due = !turn.is_site(turn.me()) && self.following.is_none() && self.is_lost();
+        self.reminder_at = due.then_some(from.max(turn.now.boot) + self.settings.renewal);
+    }
+
+    pub(crate) fn remind<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        self.plan_reminder(turn, turn.now.boot);
+        if self.reminder_at.is_none() || self.known_leader(turn.now.boot).is_some() {
+            return;
+        }
+        let mut reminder = self.answer(turn, Command::MyIndex, Command::Status, None);
+        reminder.word.lost = true;
+        for member in turn.others().iter() {
+            // The reference would take its own lease for revoked (and would not revoke it).
+            let peer = &turn.peers[member.at()];
+            if peer.last_received.is_some() && !peer.wordless {
+                self.send(turn, member, &reminder);
+            }
+        }
     }
 
     /// Somebody asks what we know of the ticket.
@@ -185,9 +220,23 @@ impl Ticket {
             let revoke = Draft { reason: Reason::Administrator, term: self.term, ..Draft::new(Command::Revoke) };
             self.send(turn, message.from, &revoke);
         }
-        let answer = self.answer(turn, Command::MyIndex, Command::Status, message.word);
+        let mut answer = self.answer(turn, Command::MyIndex, Command::Status, message.word);
+        answer.word.lost = known.is_none() && self.is_lost();
         self.send(turn, message.from, &answer);
         Ok(())
+    }
+
+    /// The ticket was held in `term`, and nobody holds it any more. Where that is news, we were away when it was
+    /// granted, and what we know of an earlier revoke does not concern it.
+    fn hear_of_loss<S: Sink>(&mut self, turn: &mut Turn<'_, S>, term: u32) {
+        if term <= self.term || self.role != Role::Follower || self.following.is_some() || self.leaving.is_some() {
+            return;
+        }
+        (self.term, self.term_leader) = (term, None);
+        (self.ever_held, self.revoked) = (true, false);
+        if self.catching_up.is_none() && self.planned.is_none() && self.handler.is_none() {
+            self.plan_election(turn, turn.now.boot, Reason::TicketLost, None);
+        }
     }
 
     /// Somebody says what it knows of the ticket.
@@ -198,6 +247,8 @@ impl Ticket {
             if known && self.promise.can_learn(now) {
                 self.adopt(turn, leader, message.term, message.validity);
             }
+        } else if message.word.is_some_and(|word| word.lost) {
+            self.hear_of_loss(turn, message.term);
         }
         if self.catching_up.is_some() {
             self.answered.insert(message.from);

@@ -5,7 +5,7 @@
 use crate::input::ClientId;
 use crate::notice::Event;
 use crate::sink::{Reply, Sink};
-use crate::ticket::{Ask, Leaving, Planned, Ticket, Waiting};
+use crate::ticket::{Ask, Leaving, Planned, RoundKind, Ticket, Waiting};
 use crate::turn::{Draft, Turn};
 use crate::view::Role;
 use crate::wire::{Command, MAX_MESSAGE, Outcome, Reason};
@@ -69,10 +69,11 @@ impl Ticket {
         let ours = self.role == Role::Leader || self.store.may_be_granted();
         if !ours {
             if self.planned.is_some() || self.ballot.is_some() || self.handler.is_some() {
-                // Not held by anybody, but this site was about to ask for it.
+                // Not held by anybody, but this site was about to ask for it, and perhaps not alone.
                 self.become_follower(turn, None);
                 self.planned = None;
                 self.revoked = true;
+                self.start_round(turn, RoundKind::Revoke, Reason::Administrator, self.term);
                 self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
                 return self.reply(turn, client, Outcome::Success, true);
             }

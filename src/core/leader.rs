@@ -266,6 +266,15 @@ impl Ticket {
         }
     }
 
+    /// Another leads in a newer term, elected by members who no longer owed us anything and know it. So our
+    /// lease is over, though not by our clock: that has stood still, as those of a virtual machine do that
+    /// is paused. What we hold is given up at once.
+    pub(crate) fn succeeded_by<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leader: MemberIndex) {
+        turn.event(self.index, Event::Succeeded { by: leader });
+        self.become_follower(turn, None);
+        self.want_revoked(turn, None);
+    }
+
     /// Gives the ticket away: the store first, the others when that has confirmed (S9). The lease is
     /// renewed until then, so that nobody else can take what may still be granted here.
     pub(crate) fn leave<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leaving: Leaving) {

@@ -109,12 +109,15 @@ pub fn longest_validity(settings: &TicketSettings) -> Millis {
     settings.expire + settings.expire
 }
 
-/// What this member owes to a leader, or as the leader to itself.
+/// What this member owes to a leader, or as the leader to itself. Owed to nobody whom the configuration
+/// still knows, it holds all the same: its leader may be at work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Promise {
     to: Option<MemberIndex>,
     end: Instant,
     hold: Instant,
+    /// The longest span that it was made for; what is remembered of it over a restart.
+    span: Millis,
     /// Not made by us but heard of: a reason to wait, nothing that binds, and never passed on. (Two
     /// who pass on what they have from each other believe in a dead leader for ever.)
     hearsay: bool,
@@ -122,10 +125,18 @@ pub struct Promise {
 
 impl Promise {
     /// What is assumed after a restart of a promise found in the journal (S7): it was made at the
-    /// latest just before the start. One that had ended by the leader's word still holds for `acquire-after`.
-    pub fn remembered(settings: &TicketSettings, to: MemberIndex, active: bool, start: Instant) -> Promise {
-        let end = if active { start + settings.expire + margins(settings).drift } else { start };
-        Promise { to: Some(to), end, hold: end + hold(settings), hearsay: false }
+    /// latest just before the start, for `span` or for today's `expire`, whichever is longer: the
+    /// configuration may have changed meanwhile, here or at the leader. `None`: one that had ended by
+    /// the leader's word; it still holds for `acquire-after`. `to` is `None` where the leader is no
+    /// longer configured.
+    pub fn remembered(
+        settings: &TicketSettings,
+        to: Option<MemberIndex>,
+        span: Option<Millis>,
+        start: Instant,
+    ) -> Promise {
+        let end = span.map_or(start, |span| start + span.max(settings.expire) + margins(settings).drift);
+        Promise { to, end, hold: end + hold(settings), span: span.unwrap_or_default(), hearsay: false }
     }
 
     /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
@@ -138,7 +149,8 @@ impl Promise {
         validity: Millis,
         slack: Millis,
     ) {
-        self.extend(settings, leader, now + READING + validity.max(settings.expire) + slack);
+        let span = validity.max(settings.expire) + slack;
+        self.extend(settings, leader, now + READING + span, span);
     }
 
     /// Notes that `leader` is said to hold the ticket for `validity`, by one who has promised it.
@@ -146,23 +158,24 @@ impl Promise {
     pub fn learn(&mut self, settings: &TicketSettings, leader: MemberIndex, now: Instant, validity: Millis) {
         if self.can_learn(now) {
             let end = now + READING + validity;
-            *self = Promise { to: Some(leader), end, hold: end + hold(settings), hearsay: true };
+            *self = Promise { to: Some(leader), end, hold: end + hold(settings), span: Millis(0), hearsay: true };
         }
     }
 
     /// Whether there is no promise, nor a hold behind one, that is worth more than hearsay.
     pub fn can_learn(&self, now: Instant) -> bool {
-        self.owed_to().is_none() && !self.runs(now)
+        self.owed_to().is_none() && !self.runs(now) && !self.owes_a_stranger(now)
     }
 
     /// The leader's promise to itself: until its lease's end.
     pub fn lead(&mut self, settings: &TicketSettings, me: MemberIndex, lease_end: Instant) {
-        self.extend(settings, me, lease_end);
+        self.extend(settings, me, lease_end, settings.expire);
     }
 
-    fn extend(&mut self, settings: &TicketSettings, leader: MemberIndex, end: Instant) {
-        let end = if self.owed_to() == Some(leader) { end.max(self.end) } else { end };
-        *self = Promise { to: Some(leader), end, hold: end + hold(settings), hearsay: false };
+    fn extend(&mut self, settings: &TicketSettings, leader: MemberIndex, end: Instant, span: Millis) {
+        let same = self.owed_to() == Some(leader);
+        let (end, span) = if same { (end.max(self.end), span.max(self.span)) } else { (end, span) };
+        *self = Promise { to: Some(leader), end, hold: end + hold(settings), span, hearsay: false };
     }
 
     /// The leader has said that it no longer holds the ticket (S3): nobody else is helped for
@@ -177,7 +190,9 @@ impl Promise {
     /// is over, and nobody else is helped for `acquire-after` (S3). What we owe others stays.
     pub fn give_back(&mut self, settings: &TicketSettings, me: MemberIndex, now: Instant) {
         if self.owed_to().is_none_or(|to| to == me) {
-            *self = Promise { to: Some(me), end: self.end.min(now), hold: now + hold(settings), hearsay: false };
+            let held = if self.owes_a_stranger(now) { self.hold } else { now };
+            let (end, hold) = (self.end.min(now), held.max(now + hold(settings)));
+            *self = Promise { to: Some(me), end, hold, span: Millis(0), hearsay: false };
         }
     }
 
@@ -186,6 +201,11 @@ impl Promise {
         if now >= self.hold {
             *self = Promise::default();
         }
+    }
+
+    /// Whether it holds for a leader that is no longer configured.
+    pub fn owes_a_stranger(&self, now: Instant) -> bool {
+        self.to.is_none() && now < self.hold
     }
 
     /// To whom, whether or not it still runs.
@@ -206,6 +226,11 @@ impl Promise {
     /// Whether our promise lets us vote for `candidate` now (S2, S3).
     pub fn allows_vote(&self, candidate: MemberIndex, now: Instant) -> bool {
         self.hearsay || self.allows(candidate, now)
+    }
+
+    /// The longest span that it was made for, as the journal keeps it.
+    pub fn span(&self) -> Millis {
+        self.span
     }
 
     /// Its end.
@@ -230,7 +255,7 @@ impl Promise {
 
     /// Whether `candidate` may have the ticket now as far as we know, made promises and hearsay alike.
     pub fn allows(&self, candidate: MemberIndex, now: Instant) -> bool {
-        self.to.is_none() || self.to == Some(candidate) || now >= self.hold
+        self.to == Some(candidate) || now >= self.hold
     }
 
     /// What is left of it.
@@ -353,9 +378,13 @@ mod tests {
     #[test]
     fn a_remembered_promise_is_taken_for_a_fresh_one_s7() {
         let settings = ticket("T", D, A);
-        let promise = Promise::remembered(&settings, MemberIndex(2), true, Instant(500));
+        let promise = Promise::remembered(&settings, Some(MemberIndex(2)), Some(Millis(D)), Instant(500));
         assert!(promise.runs(Instant(500 + D)));
-        let released = Promise::remembered(&settings, MemberIndex(2), false, Instant(500));
+        let longer = Promise::remembered(&settings, Some(MemberIndex(2)), Some(Millis(2 * D)), Instant(500));
+        assert!(longer.runs(Instant(500 + 2 * D)), "made when `expire` was longer");
+        let shorter = Promise::remembered(&settings, Some(MemberIndex(2)), Some(Millis(0)), Instant(500));
+        assert_eq!(shorter.end(), promise.end());
+        let released = Promise::remembered(&settings, Some(MemberIndex(2)), None, Instant(500));
         assert!(!released.runs(Instant(500)));
         assert!(!released.allows(MemberIndex(1), Instant(500 + A - 1)));
         assert!(memory_returns_at(&settings, Instant(0)) >= Instant(D + A));

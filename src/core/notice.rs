@@ -116,6 +116,11 @@ pub enum Event {
         /// When it ends.
         at: Instant,
     },
+    /// Another leads in a newer term though our lease still runs by our clock: that has stood still.
+    Succeeded {
+        /// Who leads.
+        by: MemberIndex,
+    },
     /// The lease that this member promised to respect has run out.
     LeaderLost {
         /// Whose it was.

@@ -2,7 +2,7 @@
 //!
 //! The reference sends 0 there and never looks at it. Ours numbers its requests, so that an answer
 //! counts for the request that it answers and no other (S5), and says what cannot be said elsewhere
-//! (S3, S6). Layout: bit 31 set marks the word as ours, bits 27 to 30 are flags, bits 0 to 23 the number.
+//! (S3, S6). Layout: bit 31 set marks the word as ours, bits 26 to 30 are flags, bits 0 to 23 the number.
 
 /// Marks the word as one of ours, and its sender as one that keeps S3.
 const OURS: u32 = 1 << 31;
@@ -10,6 +10,7 @@ const REMEMBERS: u32 = 1 << 30;
 const SETTLED: u32 = 1 << 29;
 const STOPPED: u32 = 1 << 28;
 const RUNNING: u32 = 1 << 27;
+const LOST: u32 = 1 << 26;
 const NUMBER: u32 = 0x00FF_FFFF;
 
 /// What an `options` word of ours says.
@@ -26,6 +27,9 @@ pub struct Word {
     pub stopped: bool,
     /// With a heartbeat: the sender's lease runs already; this one prolongs it (S7).
     pub running: bool,
+    /// With what a member knows of the ticket: it was held in the term named, nobody holds it any more, and no
+    /// administrator has revoked it. Who was away meanwhile is to fight for it (L1).
+    pub lost: bool,
 }
 
 impl Word {
@@ -50,6 +54,7 @@ impl Word {
             settled: options & SETTLED != 0,
             stopped: options & STOPPED != 0,
             running: options & RUNNING != 0,
+            lost: options & LOST != 0,
         })
     }
 
@@ -60,6 +65,7 @@ impl Word {
             | flag(self.settled, SETTLED)
             | flag(self.stopped, STOPPED)
             | flag(self.running, RUNNING)
+            | flag(self.lost, LOST)
             | (self.number & NUMBER)
     }
 }
@@ -70,13 +76,14 @@ mod tests {
 
     #[test]
     fn a_word_comes_back_as_it_went() {
-        for bits in 0..16 {
+        for bits in 0..32 {
             let word = Word {
                 number: 0xABCDEF,
                 remembers: bits & 1 != 0,
                 settled: bits & 2 != 0,
                 stopped: bits & 4 != 0,
                 running: bits & 8 != 0,
+                lost: bits & 16 != 0,
             };
             assert_eq!(Word::parse(word.encode()), Some(word));
         }

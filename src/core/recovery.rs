@@ -50,6 +50,7 @@ impl Ticket {
     pub(crate) fn caught_up<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
         self.catching_up = None;
         let now = turn.now.boot;
+        self.plan_reminder(turn, self.promise.hold());
         if let Some(planned) = self.planned.as_mut().filter(|planned| planned.reason == Reason::Administrator) {
             // An administrator has asked in the meantime.
             planned.at = now;
@@ -91,9 +92,10 @@ impl Ticket {
         if stored.granted {
             let ours = stored.owner == Some(me.0 as i32);
             let left = stored.expires.map_or(0, |expires| expires.0.saturating_sub(turn.now.wall.0) / 1000);
+            let credible = self.may_have_left(turn, Millis(left));
             let left = Millis(left.min(self.settings.expire.0));
             let end = lease::give_up_at(&self.settings, turn.now.boot + left);
-            if ours && end > turn.now.boot {
+            if ours && credible && end > turn.now.boot {
                 self.stale_until = Some(end);
             } else {
                 turn.event(self.index, Event::StaleGrant);
@@ -104,6 +106,15 @@ impl Ticket {
             self.promise.give_back(&self.settings, turn.me(), turn.now.boot);
         }
         self.loaded(turn);
+    }
+
+    /// Whether so much can be left of a lease of ours that the store recorded by the wall clock. Not where
+    /// that clock was set back meanwhile, as far as it shows: the journal is younger, or more is left than
+    /// any lease has. And not where we have promised ourselves to another since.
+    fn may_have_left<S: Sink>(&self, turn: &Turn<'_, S>, left: Millis) -> bool {
+        let set_back = self.remembered_stamp().is_some_and(|stamp| turn.now.wall < stamp);
+        let owed_elsewhere = self.promise.owed_leader(turn.now.boot).is_some_and(|leader| leader != turn.me());
+        !set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span())
     }
 
     /// The lease recorded in the store is about to end, and we have not been confirmed.

@@ -8,7 +8,7 @@ use crate::input::{ClientId, RequestNumber};
 use crate::member::{MemberIndex, SiteId};
 use crate::notice::Notice;
 use crate::settings::TicketIndex;
-use crate::time::{Instant, WallTime};
+use crate::time::{Instant, Millis, WallTime};
 
 /// Takes what the core wants done.
 pub trait Sink {
@@ -40,6 +40,8 @@ pub struct Record {
     pub leader: Option<SiteId>,
     /// Whether that promise may still run.
     pub active: bool,
+    /// The longest span that it was made for, 0 where it no longer runs: `expire` may be another after a restart.
+    pub promised: Millis,
     /// Whether an administrator has revoked the ticket in `term`: not lost, not to be fought for.
     pub revoked: bool,
     /// Written while the member had no memory of what was before (S7): so it has none after a restart.

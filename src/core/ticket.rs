@@ -150,6 +150,8 @@ pub struct Ticket {
     pub(crate) attempts: u8,
     pub(crate) immediate: bool,
     pub(crate) planned: Option<Planned>,
+    /// When an arbitrator says again that the ticket is lost.
+    pub(crate) reminder_at: Option<Instant>,
     pub(crate) round: Option<Round>,
     pub(crate) renewal_at: Option<Instant>,
     pub(crate) deferred: Option<Deferred>,
@@ -194,6 +196,7 @@ impl Ticket {
             attempts: 0,
             immediate: false,
             planned: None,
+            reminder_at: None,
             round: None,
             renewal_at: None,
             deferred: None,
@@ -235,10 +238,12 @@ impl Ticket {
             // S1: a vote for a member that is no longer configured. Nobody else gets one in that term.
             self.term = self.term.max(record.voted_term.saturating_add(1));
         }
-        if let Some(leader) = record.leader.and_then(&find) {
-            self.term_leader = Some(leader);
+        if let Some(leader) = record.leader {
+            let leader = find(leader);
+            self.term_leader = leader;
             self.ever_held = true;
-            self.promise = Promise::remembered(&self.settings, leader, record.active, start);
+            let span = record.active.then_some(record.promised);
+            self.promise = Promise::remembered(&self.settings, leader, span, start);
         }
         self.recorded = self.memory;
     }
@@ -312,6 +317,7 @@ impl Ticket {
         if leader.is_some() {
             self.ever_held = true;
             self.planned = None;
+            self.reminder_at = None;
             self.deferred = None;
             self.attempts = 0;
         }
@@ -355,12 +361,19 @@ impl Ticket {
 
     /// What must be remembered over a restart (S1, S2).
     fn record_now<S: Sink>(&self, turn: &Turn<'_, S>) -> Record {
+        let now = turn.now.boot;
+        // What is owed to a leader that is no longer configured stays as it was.
+        let stranger = self.memory.filter(|_| self.promise.owes_a_stranger(now));
+        let owed = self.promise.owed_leader(now).map(|_| self.promise.span());
+        let promised = owed.or(stranger.filter(|last| last.active).map(|last| last.promised));
+        let leader = self.promise.owed_to().map(|leader| turn.id(leader));
         Record {
             term: self.term,
             voted_term: self.voted.map_or(0, |(term, _)| term),
             vote: self.voted.map(|(_, vote)| turn.id(vote)),
-            leader: self.promise.owed_to().map(|leader| turn.id(leader)),
-            active: self.promise.owed_leader(turn.now.boot).is_some(),
+            leader: leader.or(stranger.and_then(|last| last.leader)),
+            active: promised.is_some(),
+            promised: promised.unwrap_or_default(),
             revoked: self.revoked,
             forgetful: self.forgetful_until.is_some(),
             stamp: turn.stamps.last().max(turn.now.wall),
@@ -444,6 +457,9 @@ impl Ticket {
             self.planned = None;
             self.begin_acquire(turn, planned);
         }
+        if self.reminder_at.is_some_and(|at| now >= at) {
+            self.remind(turn);
+        }
         if self.renewal_at.is_some_and(|at| now >= at) {
             self.renew(turn);
         }
@@ -474,6 +490,7 @@ impl Ticket {
             self.deferred.map(|deferred| deferred.at),
             self.ballot.map(|ballot| ballot.ends_at),
             self.planned.map(|planned| planned.at),
+            self.reminder_at,
             self.renewal_at,
             self.round.map(|round| round.resend_at),
             self.commit_due.then_some(self.commit_at),
@@ -520,6 +537,7 @@ const NOTHING: Record = Record {
     vote: None,
     leader: None,
     active: false,
+    promised: Millis(0),
     revoked: false,
     forgetful: true,
     stamp: crate::time::WallTime(0),

@@ -18,6 +18,7 @@
 //! | 100 | 4 | site id voted for |
 //! | 104 | 4 | site id of the leader |
 //! | 108 | 8 | newest stamp, microseconds since the epoch |
+//! | 116 | 8 | the longest span of the active promise, milliseconds |
 //! | 508 | 4 | CRC-32 (IEEE) of bytes 0 to 507 |
 //!
 //! Bytes not listed are zero. A slot without a record is written when the file is made: a sector of
@@ -44,7 +45,7 @@
 use booth_core::member::SiteId;
 use booth_core::settings::MAX_NAME;
 use booth_core::sink::Record;
-use booth_core::time::WallTime;
+use booth_core::time::{Millis, WallTime};
 
 /// Length of a slot in bytes: one sector.
 pub const SLOT_LEN: usize = 512;
@@ -116,6 +117,7 @@ pub fn encode(entry: &Entry<'_>) -> Slot {
         put_u32(&mut slot, 100, record.vote.map_or(0, |id| id.0));
         put_u32(&mut slot, 104, record.leader.map_or(0, |id| id.0));
         put_u64(&mut slot, 108, record.stamp.0);
+        put_u64(&mut slot, 116, record.promised.0);
     }
     let crc = CRC.checksum(&slot[..CRC_AT]);
     put_u32(&mut slot, CRC_AT, crc);
@@ -148,6 +150,7 @@ pub fn decode(slot: &Slot) -> Result<Entry<'_>, Damage> {
         revoked: flags & REVOKED != 0,
         forgetful: flags & FORGETFUL != 0,
         stamp: WallTime(u64_at(slot, 108)),
+        promised: Millis(u64_at(slot, 116)),
     });
     let entry = Entry { member: SiteId(u32_at(slot, 12)), ticket, sequence: u64_at(slot, 16), record };
     // What we would not have written is not ours, whatever its checksum says.
@@ -192,6 +195,7 @@ mod tests {
         vote: Some(SiteId(1_102_844_285)),
         leader: Some(SiteId(0)),
         active: true,
+        promised: Millis(0x0102_0304_0506_0708),
         revoked: true,
         forgetful: true,
         stamp: WallTime(u64::MAX),
@@ -218,8 +222,9 @@ mod tests {
         let head = b"BOOTHJNL\0\0\0\x01\0\0\0\x2a\x01\x02\x03\x04\x05\x06\x07\x08\x07db/main\0";
         assert!(slot.starts_with(head));
         assert_eq!(
-            slot[88..116],
-            *b"\x3f\0\0\0\xff\xff\xff\xff\0\0\0\x07\x41\xbc\x11\x7d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
+            slot[88..124],
+            *b"\x3f\0\0\0\xff\xff\xff\xff\0\0\0\x07\x41\xbc\x11\x7d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\
+               \x01\x02\x03\x04\x05\x06\x07\x08"
         );
         assert_eq!(u32_at(&slot, CRC_AT), CRC.checksum(&slot[..CRC_AT]));
     }
