@@ -102,8 +102,11 @@ fn load(path: &Path, ticket: &str) -> Result<Load, String> {
     parse(&text, ticket).map(Some).map_err(|reason| format!("{}:{reason}{repair}", path.display()))
 }
 
-/// `Err`: line, what is wrong, what was expected.
-fn parse(text: &str, ticket: &str) -> Result<Ticket, String> {
+/// Reads a ticket's file.
+///
+/// # Errors
+/// The line, what is wrong, and what was expected.
+pub fn parse(text: &str, ticket: &str) -> Result<Ticket, String> {
     let mut state = Ticket::default();
     let mut granted = None;
     let mut named = false;
@@ -136,7 +139,8 @@ fn parse(text: &str, ticket: &str) -> Result<Ticket, String> {
     Ok(state)
 }
 
-fn print(ticket: &str, state: &Ticket) -> String {
+/// The text of a ticket's file.
+pub fn print(ticket: &str, state: &Ticket) -> String {
     let mut text = String::from("# A booth ticket; replaced as a whole by boothd.\n");
     let mut line = |key: &str, value: &dyn std::fmt::Display| {
         // Writing to a String cannot fail.
