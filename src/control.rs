@@ -76,7 +76,7 @@ pub fn framing(bytes: &[u8]) -> Framing {
     match bytes.iter().take(LONGEST_LINE).position(|byte| *byte == b'\n') {
         Some(end) => Framing::Whole(end + 1),
         None if bytes.len() < LONGEST_LINE => Framing::Partial,
-        None => Framing::Bad,
+        None => Framing::Bad(LONGEST_LINE),
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(framing(b"stat"), Framing::Partial);
         assert_eq!(framing(b"status\nrest"), Framing::Whole(7));
         assert_eq!(framing(&[b'x'; LONGEST_LINE - 1]), Framing::Partial);
-        assert_eq!(framing(&[b'x'; LONGEST_LINE]), Framing::Bad);
+        assert_eq!(framing(&[b'x'; LONGEST_LINE]), Framing::Bad(LONGEST_LINE));
         assert_eq!(parse(b"status\r\n"), Some(Request::Status));
         assert_eq!(parse(b"statu\n"), None);
         assert_eq!(parse(b"\xff\n"), None);

@@ -319,9 +319,9 @@ impl<'s> EventLoop<'s> {
         let Some(mut control) = self.control.take() else { return };
         control.accept(now);
         let mut buffer = [0; LONGEST_REQUEST];
-        while let Some((client, length, _)) = control.next_request(now, &mut buffer) {
+        while let Some((client, length, good)) = control.next_request(now, &mut buffer) {
             self.text.clear();
-            match control::parse(&buffer[..length]) {
+            match control::parse(&buffer[..length]).filter(|_| good) {
                 Some(control::Request::Status) => self.describe_tickets(),
                 Some(control::Request::Stats) => self.describe_counters(&control.counters),
                 Some(control::Request::Peers) => {

@@ -127,10 +127,14 @@ fn lines_that_are_no_entries_are_refused_with_their_number() {
     refused(bad("name = a\0b"), 5, "control character 0x00 at byte 1");
     refused(bad("name = a\x1b[2Jb"), 5, "control character 0x1b");
     refused(bad("name = a\rport = 1"), 5, "control character 0x0d");
+    // Control characters beyond ASCII were taken, and printed by `check`: 0x9b is ESC [ in one.
+    refused(bad("name = a\u{9b}2Jb"), 5, "control character 0x9b at byte 1");
     refused(bad("foo = bar"), 5, "Unexpected keyword \"foo\"");
     refused(bad("PORT = 1"), 5, "Unexpected keyword \"PORT\"");
     refused(bad("expire = 60"), 5, "Unexpected keyword \"expire\", expected behind a line that starts a ticket");
     refused(ticket("foo = bar"), 6, "Unknown keyword \"foo\"");
+    // A handler of 4 KB without a slash was repeated as a whole.
+    assert!(warnings(ticket(&format!("before-acquire-handler = {}", "x".repeat(4_000)))).iter().all(|w| w.len() < 400));
     refused([MEMBERS.as_bytes(), b"ticket = T\nname = a\xffb\n"].concat(), 6, "byte 1 of the value is not UTF-8");
     refused([b"\xef\xbb\xbf", MEMBERS.as_bytes(), b"ticket = T\n"].concat(), 1, "byte order mark");
 }

@@ -1,67 +1,112 @@
-//! The fuzz targets without a fuzzer: recorded traffic, cut and mutated by a fixed sequence of random
-//! numbers, and random scripts of inputs go before the same judges as in `tests/fuzz/`.
+//! The fuzz targets without a fuzzer: the seeds of each, cut and mutated by a fixed sequence of random
+//! numbers, go before the same judges as in `tests/fuzz/`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "fuzz/judge/client.rs"]
+mod client;
+#[path = "fuzz/judge/configuration.rs"]
+mod configuration;
+#[path = "fuzz/judge/control.rs"]
+mod control;
 #[path = "fuzz/judge/datagram.rs"]
 mod datagram;
+mod fixture;
+#[path = "fuzz/judge/journal.rs"]
+mod journal;
+#[path = "fuzz/seeds.rs"]
+mod seeds;
 #[path = "fuzz/judge/step.rs"]
 mod step;
+#[path = "fuzz/judge/store.rs"]
+mod store;
 
-use std::fs;
+use seeds::Random;
 use std::path::Path;
 
-/// Random numbers that are the same in each run (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
+/// All seeds of a target, the first of them cut everywhere, and so many mutations of any of them.
+fn try_all(target: &str, judge: fn(&[u8]), mutations: usize) {
+    let seeds = seeds::seeds(Path::new(env!("CARGO_MANIFEST_DIR")), target);
+    for seed in &seeds {
+        judge(seed);
+    }
+    let longest = seeds.iter().max_by_key(|seed| seed.len()).unwrap();
+    for cut in (0..longest.len()).step_by(1 + longest.len() / 400) {
+        judge(&longest[..cut]);
+    }
+    let mut random = Random(1);
+    for _ in 0..mutations {
+        let mut bytes = seeds[random.below(seeds.len())].clone();
+        mutate(&mut bytes, &seeds[random.below(seeds.len())], &mut random);
+        judge(&bytes);
     }
 }
 
-fn recorded() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
-    let mut messages = Vec::new();
-    for file in fs::read_dir(folder).unwrap() {
-        for line in fs::read_to_string(file.unwrap().path()).unwrap().lines() {
-            let packet: serde_json::Value = serde_json::from_str(line).unwrap();
-            let Some(hex) = packet["hex"].as_str() else { continue };
-            let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-            messages.push((0..hex.len()).step_by(2).map(byte).collect());
+/// Changes some bytes, or puts a piece of another seed in.
+fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+    for _ in 0..=random.below(4) {
+        let at = random.below(bytes.len() + 1);
+        match random.below(6) {
+            0 => bytes.truncate(at),
+            1 if !other.is_empty() => {
+                let from = random.below(other.len());
+                let to = from + random.below(other.len() - from);
+                bytes.splice(at..at, other[from..to].iter().copied());
+            }
+            _ => {
+                let value = [0, 1, 0x7F, 0x80, 0xFF, random.below(256) as u8][random.below(6)];
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
         }
     }
-    assert!(messages.len() > 100, "only {} recorded messages were found", messages.len());
-    messages
 }
 
 #[test]
 fn no_mutation_of_recorded_traffic_breaks_the_parser() {
-    let messages = recorded();
-    let mut random = Random(1);
-    for message in &messages {
-        datagram::judge(message);
-    }
-    for cut in 0..messages[0].len() {
-        datagram::judge(&messages[0][..cut]);
-    }
-    for _ in 0..20_000 {
-        let mut message = messages[random.below(messages.len())].clone();
-        for _ in 0..=random.below(4) {
-            let at = random.below(message.len());
-            message[at] = [0, 1, 0x7F, 0x80, 0xFF, random.below(256) as u8][random.below(6)];
-        }
-        datagram::judge(&message);
-    }
+    try_all("datagram", datagram::judge, 20_000);
 }
 
 #[test]
 fn no_script_of_inputs_breaks_the_node() {
-    let mut random = Random(2);
-    for _ in 0..3_000 {
-        let script: Vec<u8> = (0..random.below(1_000)).map(|_| random.below(256) as u8).collect();
-        step::judge(&script);
+    try_all("step", step::judge, 4_000);
+}
+
+#[test]
+fn no_stream_of_a_client_is_taken_for_two_things() {
+    try_all("client", client::judge, 3_000);
+}
+
+#[test]
+fn no_clients_of_the_control_socket_hinder_each_other() {
+    try_all("control", control::judge, 1_000);
+}
+
+#[test]
+fn no_text_breaks_the_configuration() {
+    try_all("configuration", configuration::judge, 3_000);
+}
+
+#[test]
+fn no_damage_makes_a_journal_lie() {
+    try_all("journal", journal::judge, 1_000);
+}
+
+#[test]
+fn no_text_of_a_store_is_taken_for_a_grant() {
+    try_all("store", store::judge, 5_000);
+}
+
+/// `tests/fuzz/run` runs what is declared, and what is declared has seeds.
+#[test]
+fn every_target_is_run() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+    let text = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    assert!(text("run").contains(&format!("targets=({})", seeds::TARGETS.join(" "))));
+    for target in seeds::TARGETS {
+        assert!(text("Cargo.toml").contains(&format!("name = \"{target}\"")), "{target}");
+        assert!(text(&format!("{target}.rs")).contains(&format!("judge/{target}.rs")), "{target}");
     }
+    let declared = text("Cargo.toml").matches("[[bin]]").count();
+    assert_eq!(declared, seeds::TARGETS.len(), "a target is not run");
 }

@@ -268,6 +268,42 @@ fn s8_a_grant_that_the_store_finishes_too_late_is_revoked() {
     assert_eq!(world.holder(0), Some(1), "{}", world.transcript.join("\n"));
 }
 
+/// A revoke that had failed waited for its pause; an attribute set meanwhile was written first, and the
+/// revoke was only tried again when that was done: with a slow store, after the end of the lease.
+#[test]
+fn s8_a_change_of_an_attribute_does_not_go_before_a_revoke() {
+    let mut plan = plan(0);
+    plan.tickets[0].before_acquire = true;
+    let mut world = granted_by(plan);
+    world.isolate(0);
+    world.hosts[0].habit.fails_per_mille = 1_000;
+    let overdue = |world: &World| world.node(0).tickets(world.now(0)).next().unwrap().revoke_overdue.is_some();
+    world.run_until(EXPIRE, overdue).unwrap();
+    // Some tries have failed, the next is still to come; and there is no other reason to look at the
+    // ticket, for the handler does not want it back.
+    world.hosts[0].handler_passes = false;
+    world.run(500);
+    let end = world.hosts[0].store[0].expires;
+    world.hosts[0].habit = StoreHabit { delay_ms: 3_000, fails_per_mille: 0, hangs: false };
+    let header = wire::Header {
+        stamp: world.now(0).wall,
+        sender: booth_core::member::SiteId::of_address(&[10, 0, 0, 1]),
+        command: Command::AttributeSet,
+        request: None,
+        options: 0,
+        reason: wire::Reason::None,
+        outcome: Outcome::Success,
+    };
+    let body = Body::Attribute(wire::AttributeBody { ticket: "T", name: "load", value: "high" });
+    let mut bytes = [0; wire::MAX_MESSAGE];
+    let length = wire::encode(&wire::Message { header, body }, Some(&wire::Key::new(world::KEY)), &mut bytes);
+    let client = world.hand_over(0, &bytes[..length]);
+    world.hosts[0].habit.delay_ms = 20;
+    world.run_until(5_000, |world| !world.hosts[0].store[0].granted).unwrap();
+    assert!(world.now(0).wall < end, "{}", world.transcript.join("\n"));
+    assert_eq!(world.answer(client), Some(Outcome::Busy), "{}", world.transcript.join("\n"));
+}
+
 #[test]
 fn s9_nobody_hears_of_a_release_before_the_store_has_confirmed_it() {
     let mut world = granted(0);

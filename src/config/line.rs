@@ -35,7 +35,7 @@ pub(super) enum LineError {
     Unterminated(char),
     Surplus(String),
     NotUtf8 { offset: usize },
-    ControlCharacter { code: u8, offset: usize },
+    ControlCharacter { code: u32, offset: usize },
 }
 
 impl fmt::Display for LineError {
@@ -125,11 +125,11 @@ fn quoted_value(value: &[u8], quote: u8) -> Result<&[u8], LineError> {
 }
 
 fn text(bytes: &[u8]) -> Result<&str, LineError> {
-    if let Some(offset) = bytes.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t') {
-        let code = bytes.get(offset).copied().unwrap_or_default();
-        return Err(LineError::ControlCharacter { code, offset });
+    let text = std::str::from_utf8(bytes).map_err(|error| LineError::NotUtf8 { offset: error.valid_up_to() })?;
+    match text.char_indices().find(|(_, character)| character.is_control() && *character != '\t') {
+        Some((offset, character)) => Err(LineError::ControlCharacter { code: character.into(), offset }),
+        None => Ok(text),
     }
-    std::str::from_utf8(bytes).map_err(|error| LineError::NotUtf8 { offset: error.valid_up_to() })
 }
 
 fn is_key_byte(byte: u8) -> bool {

@@ -1,7 +1,7 @@
 //! One ticket while its lines are read: its own values over inherited ones, and the rules between
 //! them, which are checked when all lines are known.
 
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostics, Shown};
 use super::value::{self, Checked};
 use super::{Handler, Ticket};
 use booth_core::member::MAX_MEMBERS;
@@ -227,7 +227,8 @@ impl TicketDraft {
         if let Some(handler) = &self.handler
             && !handler.value.program.is_absolute()
         {
-            let program = handler.value.program.display();
+            let program = handler.value.program.to_string_lossy();
+            let program = Shown(&program);
             let line = handler.line.max(self.line);
             found.warn(line, format!("{name}: before-acquire-handler {program} is not an absolute path"));
         }

@@ -125,7 +125,9 @@ impl Node<'_> {
             let Some((owned, kept)) = text.filter(|_| room && turn.is_site(turn.me())) else {
                 return turn.reply_plain(client, Outcome::SyncFail);
             };
-            if !ticket.store.loaded || ticket.store.running.is_some() || ticket.attribute_job.is_some() {
+            // S8: what the store is to say of the ticket goes first, also where it waits to be tried again.
+            let busy = ticket.store.running.is_some() || ticket.store.wanted.is_some();
+            if !ticket.store.loaded || busy || ticket.attribute_job.is_some() {
                 return turn.reply_plain(client, Outcome::Busy);
             }
             let number = turn.sequence.request();

@@ -46,6 +46,7 @@ use booth_core::member::SiteId;
 use booth_core::settings::MAX_NAME;
 use booth_core::sink::Record;
 use booth_core::time::{Millis, WallTime};
+use booth_core::wire::is_ticket_name;
 
 /// Length of a slot in bytes: one sector.
 pub const SLOT_LEN: usize = 512;
@@ -139,6 +140,9 @@ pub fn decode(slot: &Slot) -> Result<Entry<'_>, Damage> {
     let length = usize::from(slot[24]);
     let name = slot[NAME_AT..NAME_AT + MAX_NAME].get(..length).ok_or(Damage::Content)?;
     let ticket = core::str::from_utf8(name).map_err(|_| Damage::Content)?;
+    if !ticket.is_empty() && !is_ticket_name(ticket) {
+        return Err(Damage::Content);
+    }
     let flags = slot[88];
     let id_at = |offset, flag| (flags & flag != 0).then(|| SiteId(u32_at(slot, offset)));
     let record = (flags & HAS_RECORD != 0).then(|| Record {
@@ -256,6 +260,8 @@ mod tests {
         assert_eq!(decode(&with(11, 2)), Err(Damage::Version(2)));
         assert_eq!(decode(&with(24, 64)), Err(Damage::Content));
         assert_eq!(decode(&with(NAME_AT, 0xff)), Err(Damage::Content));
+        // A control character in a name of no ticket was read, and went into the log as it was.
+        assert_eq!(decode(&with(NAME_AT, 0x1b)), Err(Damage::Content));
         assert_eq!(decode(&with(88, 0x7f)), Err(Damage::Content));
         assert_eq!(decode(&with(200, 1)), Err(Damage::Content));
     }

@@ -86,7 +86,7 @@ pub fn booth_framing(bytes: &[u8]) -> Framing {
     match wire::frame_length(bytes) {
         Ok(frame) if frame.message <= bytes.len() => Framing::Whole(frame.message),
         Ok(_) => Framing::Partial,
-        Err(_) => Framing::Bad,
+        Err(_) => Framing::Bad(wire::HEADER_LEN),
     }
 }
 
@@ -459,6 +459,43 @@ mod tests {
         let _other = world.accept("127.0.0.1", 2);
         world.clients.reply(START, client, b"late", true);
         assert!(world.clients.slots.iter().all(|slot| slot.output.is_empty()));
+    }
+
+    /// A bad request was answered by as many of its bytes as had come with the one that showed it: "not
+    /// authenticated" where they came in one piece, "no such ticket" where the header came first.
+    #[test]
+    fn what_shows_that_a_request_is_bad_is_all_that_is_looked_at() {
+        let key = wire::Key::new(b"0123456789abcdef");
+        let body = wire::TicketBody { name: "T", leader: wire::LeaderField::Unknown, term: 0, valid_for: 0 };
+        let header = wire::Header {
+            stamp: booth_core::time::WallTime(0),
+            sender: booth_core::member::SiteId(1),
+            // Nothing that a client asks.
+            command: wire::Command::Heartbeat,
+            request: None,
+            options: 0,
+            reason: wire::Reason::None,
+            outcome: wire::Outcome::Success,
+        };
+        let mut bytes = [0; MAX_MESSAGE];
+        let message = wire::Message { header, body: wire::Body::Ticket(body) };
+        let length = wire::encode(&message, Some(&key), &mut bytes);
+        for come in [wire::HEADER_LEN, wire::HEADER_LEN + 1, length] {
+            assert_eq!(booth_framing(&bytes[..come]), Framing::Bad(wire::HEADER_LEN));
+        }
+        let bang = |bytes: &[u8]| if bytes.starts_with(b"!") { Framing::Bad(1) } else { Framing::Partial };
+        for sent in ["!", "!and more"] {
+            let mut world = world();
+            world.clients.framing = bang;
+            world.accept("127.0.0.1", 1).write_all(sent.as_bytes()).unwrap();
+            let (mut buffer, mut request) = ([0; MAX_MESSAGE], None);
+            world.until(START, |clients| {
+                request = clients.next_request(START, &mut buffer);
+                request.is_some()
+            });
+            let (_, length, good) = request.unwrap();
+            assert_eq!((&buffer[..length], good), (&b"!"[..], false));
+        }
     }
 
     #[test]

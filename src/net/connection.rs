@@ -45,8 +45,8 @@ pub enum Framing {
     Partial,
     /// A request of this length.
     Whole(usize),
-    /// Nothing that will ever be a request; to be answered at once, if at all.
-    Bad,
+    /// Nothing that will ever be a request, as so many bytes show; to be answered at once, if at all.
+    Bad(usize),
 }
 
 /// A client's connection.
@@ -123,7 +123,11 @@ impl Connection {
                 self.state = State::Ready;
             }
             Framing::Partial | Framing::Whole(_) if self.request.len() < LONGEST_REQUEST => {}
-            _ => {
+            framing => {
+                // The answer must not depend on how much more has come by chance.
+                if let Framing::Bad(length) = framing {
+                    self.request.truncate(length);
+                }
                 self.bad = true;
                 self.state = State::Ready;
             }

@@ -18,8 +18,8 @@
 //!   granted has the revoke succeeded (S8).
 
 mod element;
-mod file;
-mod pacemaker;
+pub mod file;
+pub mod pacemaker;
 
 use crate::child::{ChildId, Children, Ending, Exited, Program};
 use crate::clock;
@@ -111,18 +111,23 @@ enum Action {
     DeleteAttribute { name: String },
 }
 
-/// A ticket as the store has it, with its own strings.
+/// A ticket as the store has it, with its own strings; fields as in [`StoredTicket`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Ticket {
-    granted: bool,
-    owner: Option<i32>,
-    expires: Option<WallTime>,
-    term: Option<u32>,
-    attributes: Vec<(String, String)>,
+pub struct Ticket {
+    /// Whether it is granted at this site.
+    pub granted: bool,
+    /// The owner's site id: -1 no one, 0 unknown, `None` when absent.
+    pub owner: Option<i32>,
+    /// When the lease recorded with it ends, in whole seconds.
+    pub expires: Option<WallTime>,
+    /// The recorded term.
+    pub term: Option<u32>,
+    /// Its geo attributes: name and value.
+    pub attributes: Vec<(String, String)>,
 }
 
 /// What was read; `None`: the store does not know the ticket.
-type Load = Option<Ticket>;
+pub type Load = Option<Ticket>;
 
 #[derive(Debug)]
 enum Outcome {

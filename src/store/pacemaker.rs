@@ -75,14 +75,22 @@ pub(super) fn parse_load(ticket: &str, exited: &Exited) -> Result<Load, String> 
     if exited.stdout_cut {
         return Err(format!("the answer is longer than {} bytes", exited.stdout.len()));
     }
-    let text = str::from_utf8(&exited.stdout).map_err(|_| "the answer is not UTF-8".to_owned())?;
+    parse_answer(ticket, &exited.stdout).map(Some)
+}
+
+/// The ticket in what `crm_ticket -q` prints: headings, then one `ticket_state`.
+///
+/// # Errors
+/// What is wrong with it, in words: an answer that is not understood is not guessed at.
+pub fn parse_answer(ticket: &str, stdout: &[u8]) -> Result<Ticket, String> {
+    let text = str::from_utf8(stdout).map_err(|_| "the answer is not UTF-8".to_owned())?;
     // Headings come first.
     let xml = text.find('<').and_then(|at| text.get(at..)).ok_or("the answer has no XML")?;
     let state = Element::parse(xml).map_err(|error| format!("the answer is not one XML element: {error}"))?;
     if state.name != "ticket_state" || state.attribute("id") != Some(ticket) {
         return Err("the answer is no ticket_state of this ticket".to_owned());
     }
-    Ok(Some(Ticket {
+    Ok(Ticket {
         granted: state.attribute("granted").is_some_and(is_true),
         // A value that booth never writes is like one that is absent: the lease is not known.
         owner: state.attribute("owner").and_then(|value| value.parse().ok()),
@@ -94,7 +102,7 @@ pub(super) fn parse_load(ticket: &str, exited: &Exited) -> Result<Load, String> 
             .filter(|(name, _)| !RESERVED.contains(name))
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
-    }))
+    })
 }
 
 /// Pacemaker's idea of a true value.

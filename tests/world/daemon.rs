@@ -76,7 +76,7 @@ impl Ours {
         let owned = Owned {
             tickets: Box::into_raw(tickets),
             timers: Box::into_raw(vec![Timer::default(); count].into_boxed_slice()),
-            attributes: Box::into_raw(Vec::new().into_boxed_slice()),
+            attributes: Box::into_raw(vec![Attribute::default(); 4].into_boxed_slice()),
         };
         // SAFETY: freed in Owned::drop only, after the node; nobody else has these pointers.
         let storage = unsafe {
