@@ -88,7 +88,7 @@ const KINDS: [(&str, Command, u64); 5] = [
 fn step(bencher: Bencher<'_, '_>, kind: &str) {
     let Some((_, command, answers)) = KINDS.into_iter().find(|known| known.0 == kind) else { return };
     let now = Now { boot: Instant(1_000_000), wall: WallTime(1_800_000_000_000_000) };
-    let mut tickets = [Ticket::new(fixture::ticket("T"), Some(Record::default()))];
+    let mut tickets = [Ticket::new(fixture::ticket("T"), Some(fixture::memory()))];
     let (mut timers, mut attributes) = ([Timer::UNARMED], []);
     let storage = Storage { tickets: &mut tickets, timers: &mut timers, attributes: &mut attributes };
     let mut node = Node::new(fixture::settings(fixture::ARBITRATOR), storage, now);

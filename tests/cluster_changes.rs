@@ -243,3 +243,44 @@ fn an_arbitrator_says_that_a_ticket_is_lost_until_it_is_found() {
     world.run(30_000);
     assert_eq!(reminders(&world), before, "{}", story(&world));
 }
+
+/// A site's daemon is a resource that Pacemaker moves: from one node to another and back. The first node's
+/// journal knew nothing of what the second had voted and promised, and was believed.
+#[test]
+fn a_journal_is_not_believed_that_was_not_the_last_to_be_used_at_its_site_s7() {
+    let remembers = |world: &World, host: usize| world.node(host).tickets(world.now(host)).next().unwrap().remembers;
+    let mut world = granted(plan(0));
+    let blank = world.new_disk(SITE2);
+    world.kill(SITE2);
+    let first = world.move_to_node(SITE2, blank);
+    world.boot(SITE2);
+    world.run(100);
+    assert!(!remembers(&world, SITE2), "a new journal");
+    world.run(2 * EXPIRE);
+    assert!(remembers(&world, SITE2), "and it follows: {}", story(&world));
+    world.kill(SITE2);
+    world.boot(SITE2);
+    world.run(100);
+    assert!(remembers(&world, SITE2), "the same node, again");
+    world.kill(SITE2);
+    world.move_to_node(SITE2, first);
+    world.boot(SITE2);
+    world.run(100);
+    assert!(!remembers(&world, SITE2), "{}", story(&world));
+}
+
+/// ... and nothing is answered before the store names the journal that is used now: else a third node could
+/// take its own for that.
+#[test]
+fn a_member_is_silent_until_its_store_names_its_memory_s7() {
+    let mut world = granted(plan(0));
+    world.kill_and_lose_journal(SITE2);
+    world.hosts[SITE2].habit.fails_per_mille = 1_000;
+    world.boot(SITE2);
+    world.capture = true;
+    world.run(3 * EXPIRE);
+    assert!(!world.captured.iter().any(|(from, _, _)| *from == SITE2), "{}", story(&world));
+    world.hosts[SITE2].habit.fails_per_mille = 0;
+    world.run(EXPIRE);
+    assert!(world.captured.iter().any(|(from, _, _)| *from == SITE2), "{}", story(&world));
+}

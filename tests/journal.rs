@@ -37,6 +37,8 @@ fn record(term: u32) -> Record {
         active: true,
         promised: Millis(60_000),
         revoked: false,
+        held: true,
+        mark: 7,
         forgetful: false,
         stamp: WallTime(u64::from(term) * 1_000_000),
     }

@@ -104,6 +104,8 @@ fn record(term: u32) -> Record {
         active: false,
         promised: Millis(0),
         revoked: false,
+        held: false,
+        mark: 0,
         forgetful: false,
         stamp,
     }

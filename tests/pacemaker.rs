@@ -9,6 +9,7 @@ mod live;
 mod turns;
 
 use booth::store::{Backend, Settings, Store, StoreSettings};
+use booth_core::attribute::MEMORY;
 use booth_core::input::{RequestNumber, StoreResult};
 use booth_core::member::SiteId;
 use booth_core::settings::TicketIndex;
@@ -75,21 +76,26 @@ fn the_real_crm_ticket_takes_and_gives_back_what_we_write() {
     };
     let value = r#"$(touch x) '"<&>\ é"#;
     let set = StoreAction::SetAttribute { name: "geo_1.a", value };
+    let named = [(MEMORY, "00c0ffee")];
+    let mark = StoreAction::SetAttribute { name: MEMORY, value: named[0].1 };
     let granted = "true Some(2147483647) Some(WallTime(1795425540000000)) Some(4294967295)";
     let revoked = "false Some(-1) Some(WallTime(0)) Some(4294967295)";
     let steps = [
         (StoreAction::Load, "Loaded(None)".to_owned()),
+        // A member names its memory before anything was ever granted, and it stays named.
+        (mark, "Written".to_owned()),
+        (StoreAction::Load, format!("false None None None {named:?}")),
         (write(false), "Written".to_owned()),
-        (StoreAction::Load, format!("{revoked} []")),
+        (StoreAction::Load, format!("{revoked} {named:?}")),
         (write(true), "Written".to_owned()),
-        (StoreAction::Load, format!("{granted} []")),
+        (StoreAction::Load, format!("{granted} {named:?}")),
         (set, "Written".to_owned()),
-        (StoreAction::Load, format!("{granted} {:?}", [("geo_1.a", value)])),
+        (StoreAction::Load, format!("{granted} {:?}", [named[0], ("geo_1.a", value)])),
         (write(true), "Written".to_owned()),
         (StoreAction::DeleteAttribute { name: "geo_1.a" }, "Written".to_owned()),
         (StoreAction::DeleteAttribute { name: "geo_1.a" }, "Written".to_owned()),
         (write(false), "Written".to_owned()),
-        (StoreAction::Load, format!("{revoked} []")),
+        (StoreAction::Load, format!("{revoked} {named:?}")),
     ];
     for (number, (action, expected)) in (1..).zip(steps) {
         assert_eq!(ask(&mut turns, &mut store, number, action), expected, "step {number}: {action:?}");

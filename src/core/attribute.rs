@@ -5,7 +5,11 @@ use crate::time::WallTime;
 use crate::view::AttributeView;
 
 /// Names that the store keeps for the ticket itself; an attribute of this name would change it.
-const RESERVED: [&str; 8] = ["id", "granted", "owner", "expires", "term", "standby", "last-granted", "booth-cfg-name"];
+const RESERVED: [&str; 9] =
+    ["id", "granted", "owner", "expires", "term", "standby", "last-granted", "booth-cfg-name", MEMORY];
+
+/// The name under which a site's store has [`crate::sink::Record::mark`].
+pub const MEMORY: &str = "booth-memory";
 
 /// Whether an attribute may have this name.
 pub(crate) fn is_free(name: &str) -> bool {

@@ -3,7 +3,7 @@
 //! [`Node::step`] first does what is due, then takes the input: no late heartbeat revives a lease
 //! that has ended. A bad datagram is a counted notice and changes nothing.
 
-use crate::attribute::{Attribute, Attributes};
+use crate::attribute::{Attribute, Attributes, is_free};
 use crate::input::{Input, RequestNumber, StoreResult};
 use crate::lease;
 use crate::member::{MAX_MEMBERS, MemberIndex, SiteId};
@@ -248,7 +248,7 @@ impl<'s> Node<'s> {
         sink: &mut S,
     ) {
         if let StoreResult::Loaded(Some(stored)) = result {
-            for (name, value) in stored.attributes {
+            for (name, value) in stored.attributes.iter().filter(|(name, _)| is_free(name)) {
                 self.attributes.set(index, name, value, None);
             }
         }

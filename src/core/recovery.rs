@@ -4,11 +4,13 @@
 //! again (a majority must answer) and revoked when its recorded lease is about to end, or as soon as
 //! somebody else is known to lead. S8: a revoke is asked for until it is confirmed.
 
+use crate::attribute::MEMORY;
 use crate::input::{RequestNumber, StoreResult, StoredTicket};
 use crate::lease;
 use crate::member::MemberSet;
 use crate::node::ABSURD_TERM;
 use crate::notice::Event;
+use crate::settings::Value;
 use crate::sink::{Sink, StoreAction, StoreRequest};
 use crate::store::{Job, Stored};
 use crate::ticket::{Ask, Ticket};
@@ -16,6 +18,7 @@ use crate::time::Millis;
 use crate::turn::{Draft, Turn};
 use crate::view::Role;
 use crate::wire::{Command, Outcome, Reason};
+use core::fmt::Write;
 
 impl Ticket {
     /// The process has started.
@@ -68,9 +71,12 @@ impl Ticket {
 
     /// What the store had to say.
     pub(crate) fn on_loaded<S: Sink>(&mut self, turn: &mut Turn<'_, S>, stored: Option<StoredTicket<'_>>) {
+        let stored = stored.unwrap_or_default();
+        if !self.is_manual() && !self.has_newest_memory(&stored) {
+            return self.claim_memory(turn);
+        }
         self.store.loaded = true;
         self.store.attempts = 0;
-        let stored = stored.unwrap_or_default();
         let me = turn.id(turn.me());
         turn.event(self.index, Event::Loaded { granted: stored.granted });
         self.store.stored = if stored.granted { Stored::Granted } else { Stored::NotGranted };
@@ -106,6 +112,39 @@ impl Ticket {
             self.promise.give_back(&self.settings, turn.me(), turn.now.boot);
         }
         self.loaded(turn);
+    }
+
+    /// Whether our memory was the last that this site used. The site may have served from another of its nodes
+    /// since, whose votes and promises are in a journal there.
+    fn has_newest_memory(&self, stored: &StoredTicket<'_>) -> bool {
+        let mark = stored.attributes.iter().find(|(name, _)| *name == MEMORY).map(|(_, value)| *value);
+        self.mark != 0 && mark.and_then(|mark| u32::from_str_radix(mark, 16).ok()) == Some(self.mark)
+    }
+
+    /// S7: what we remember may have been overtaken, so we have no memory. Nothing is answered before the
+    /// store names our new one as the last that was used here: a third node must not take its own for that.
+    fn claim_memory<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        if self.store.claimed {
+            // It was written, and is not there: not again without a pause.
+            self.store.claimed = false;
+            return self.on_store_failed(turn, Job::Claim);
+        }
+        if self.mark == 0 || !self.forgetful() {
+            self.mark = turn.sequence.mark();
+        }
+        if !self.forgetful() {
+            let until = lease::memory_returns_at(&self.settings, turn.now.boot);
+            self.forgetful_until = Some(until);
+            turn.event(self.index, Event::WithoutMemory { until });
+        }
+        self.record(turn);
+        let mut value = Value::new();
+        // Eight digits find room.
+        let _ = write!(value, "{:08x}", self.mark);
+        let number = turn.sequence.request();
+        self.store.start(number, Job::Claim);
+        let action = StoreAction::SetAttribute { name: MEMORY, value: &value };
+        turn.sink.store(self.index, StoreRequest { number, action, before: None });
     }
 
     /// Whether so much can be left of a lease of ours that the store recorded by the wall clock. Not where
@@ -180,6 +219,7 @@ impl Ticket {
                 }
                 if ticket.granted { self.on_granted(turn) } else { self.on_revoked(turn) }
             }
+            (Job::Claim, StoreResult::Written) => self.store.claimed = true,
             (Job::Attribute, _) => {}
             (job, _) => self.on_store_failed(turn, job),
         }

@@ -44,6 +44,11 @@ pub struct Record {
     pub promised: Millis,
     /// Whether an administrator has revoked the ticket in `term`: not lost, not to be fought for.
     pub revoked: bool,
+    /// Whether anybody has ever held the ticket: then there is something to be fought for.
+    pub held: bool,
+    /// Names this memory. A site's store has it too, so that a node of the site knows whether another has
+    /// served since, with a journal of its own (S7). 0: none yet.
+    pub mark: u32,
     /// Written while the member had no memory of what was before (S7): so it has none after a restart.
     pub forgetful: bool,
     /// The newest stamp that this member may have sent: its stamps never go back (S11).

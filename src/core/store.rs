@@ -17,6 +17,8 @@ const LONGEST_PAUSE: Millis = Millis(5_000);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Job {
     Load,
+    /// Writing the mark of our memory (S7); the ticket is loaded anew behind it.
+    Claim,
     Write(StoreTicket),
     Attribute,
 }
@@ -40,6 +42,8 @@ pub(crate) struct StoreState {
     pub(crate) wanted: Option<StoreTicket>,
     pub(crate) stored: Stored,
     pub(crate) loaded: bool,
+    /// Our mark was written, and is to be found when the ticket is loaded.
+    pub(crate) claimed: bool,
     pub(crate) retry_at: Option<Instant>,
     pub(crate) attempts: u32,
     /// Since when a revoke is wanted.
@@ -53,6 +57,7 @@ impl StoreState {
             wanted: None,
             stored: Stored::Unknown,
             loaded: false,
+            claimed: false,
             retry_at: None,
             attempts: 0,
             revoke_since: None,
@@ -85,7 +90,7 @@ impl StoreState {
             None => true,
             Some((_, Job::Write(running))) => running.granted && !wanted.granted,
             Some((_, Job::Attribute)) => !wanted.granted,
-            Some((_, Job::Load)) => false,
+            Some((_, Job::Load | Job::Claim)) => false,
         };
         let rested = self.retry_at.is_none_or(|at| now >= at);
         (free && rested).then_some(wanted)

@@ -168,6 +168,8 @@ pub struct Ticket {
     pub(crate) waiting: Vec<Waiting, MAX_WAITING>,
     /// Who holds a manual ticket.
     pub(crate) holders: MemberSet,
+    /// The mark of the memory that is written to ([`Record::mark`]).
+    pub(crate) mark: u32,
     memory: Option<Record>,
     recorded: Option<Record>,
 }
@@ -210,6 +212,7 @@ impl Ticket {
             attribute_job: None,
             waiting: Vec::new(),
             holders: MemberSet::EMPTY,
+            mark: 0,
             memory,
             recorded: None,
         }
@@ -232,6 +235,8 @@ impl Ticket {
         }
         self.term = record.term;
         self.revoked = record.revoked;
+        self.ever_held = record.held;
+        self.mark = record.mark;
         self.heard_term = record.voted_term;
         self.voted = record.vote.and_then(&find).map(|vote| (record.voted_term, vote));
         if record.vote.is_some() && self.voted.is_none() {
@@ -375,6 +380,8 @@ impl Ticket {
             active: promised.is_some(),
             promised: promised.unwrap_or_default(),
             revoked: self.revoked,
+            held: self.ever_held,
+            mark: self.mark,
             forgetful: self.forgetful_until.is_some(),
             stamp: turn.stamps.last().max(turn.now.wall),
         }
@@ -539,6 +546,8 @@ const NOTHING: Record = Record {
     active: false,
     promised: Millis(0),
     revoked: false,
+    held: false,
+    mark: 0,
     forgetful: true,
     stamp: crate::time::WallTime(0),
 };

@@ -42,6 +42,11 @@ impl Sequence {
         RequestNumber(self.request)
     }
 
+    /// A number that names a memory; not 0.
+    pub(crate) fn mark(&mut self) -> u32 {
+        self.random() as u32 | 1
+    }
+
     /// SplitMix64 (Steele, Lea, Flood 2014): for delays only, never for anything secret.
     fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);

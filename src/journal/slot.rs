@@ -12,13 +12,14 @@
 //! | 16 | 8 | sequence number of the write, one up for each |
 //! | 24 | 1 | length of the ticket's name |
 //! | 25 | 63 | the ticket's name, zeros behind it |
-//! | 88 | 1 | flags: 1 a record follows, 2 it has a vote, 4 it has a leader, 8 the promise is active, 16 it was written without memory of what was before, 32 an administrator has revoked the ticket |
+//! | 88 | 1 | flags: 1 a record follows, 2 it has a vote, 4 it has a leader, 8 the promise is active, 16 it was written without memory of what was before, 32 an administrator has revoked the ticket, 64 somebody has held it |
 //! | 92 | 4 | term |
 //! | 96 | 4 | term of the newest vote |
 //! | 100 | 4 | site id voted for |
 //! | 104 | 4 | site id of the leader |
 //! | 108 | 8 | newest stamp, microseconds since the epoch |
 //! | 116 | 8 | the longest span of the active promise, milliseconds |
+//! | 124 | 4 | the mark that names this memory |
 //! | 508 | 4 | CRC-32 (IEEE) of bytes 0 to 507 |
 //!
 //! Bytes not listed are zero. A slot without a record is written when the file is made: a sector of
@@ -67,6 +68,7 @@ const HAS_LEADER: u8 = 4;
 const ACTIVE: u8 = 8;
 const FORGETFUL: u8 = 16;
 const REVOKED: u8 = 32;
+const HELD: u8 = 64;
 
 /// What a slot says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,13 +114,15 @@ pub fn encode(entry: &Entry<'_>) -> Slot {
             | if record.leader.is_some() { HAS_LEADER } else { 0 }
             | if record.active { ACTIVE } else { 0 }
             | if record.forgetful { FORGETFUL } else { 0 }
-            | if record.revoked { REVOKED } else { 0 };
+            | if record.revoked { REVOKED } else { 0 }
+            | if record.held { HELD } else { 0 };
         put_u32(&mut slot, 92, record.term);
         put_u32(&mut slot, 96, record.voted_term);
         put_u32(&mut slot, 100, record.vote.map_or(0, |id| id.0));
         put_u32(&mut slot, 104, record.leader.map_or(0, |id| id.0));
         put_u64(&mut slot, 108, record.stamp.0);
         put_u64(&mut slot, 116, record.promised.0);
+        put_u32(&mut slot, 124, record.mark);
     }
     let crc = CRC.checksum(&slot[..CRC_AT]);
     put_u32(&mut slot, CRC_AT, crc);
@@ -152,6 +156,8 @@ pub fn decode(slot: &Slot) -> Result<Entry<'_>, Damage> {
         leader: id_at(104, HAS_LEADER),
         active: flags & ACTIVE != 0,
         revoked: flags & REVOKED != 0,
+        held: flags & HELD != 0,
+        mark: u32_at(slot, 124),
         forgetful: flags & FORGETFUL != 0,
         stamp: WallTime(u64_at(slot, 108)),
         promised: Millis(u64_at(slot, 116)),
@@ -201,6 +207,8 @@ mod tests {
         active: true,
         promised: Millis(0x0102_0304_0506_0708),
         revoked: true,
+        held: true,
+        mark: 0xAABB_CCDD,
         forgetful: true,
         stamp: WallTime(u64::MAX),
     };
@@ -226,9 +234,9 @@ mod tests {
         let head = b"BOOTHJNL\0\0\0\x01\0\0\0\x2a\x01\x02\x03\x04\x05\x06\x07\x08\x07db/main\0";
         assert!(slot.starts_with(head));
         assert_eq!(
-            slot[88..124],
-            *b"\x3f\0\0\0\xff\xff\xff\xff\0\0\0\x07\x41\xbc\x11\x7d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\
-               \x01\x02\x03\x04\x05\x06\x07\x08"
+            slot[88..128],
+            *b"\x7f\0\0\0\xff\xff\xff\xff\0\0\0\x07\x41\xbc\x11\x7d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\
+               \x01\x02\x03\x04\x05\x06\x07\x08\xaa\xbb\xcc\xdd"
         );
         assert_eq!(u32_at(&slot, CRC_AT), CRC.checksum(&slot[..CRC_AT]));
     }
@@ -262,7 +270,7 @@ mod tests {
         assert_eq!(decode(&with(NAME_AT, 0xff)), Err(Damage::Content));
         // A control character in a name of no ticket was read, and went into the log as it was.
         assert_eq!(decode(&with(NAME_AT, 0x1b)), Err(Damage::Content));
-        assert_eq!(decode(&with(88, 0x7f)), Err(Damage::Content));
+        assert_eq!(decode(&with(88, 0xff)), Err(Damage::Content));
         assert_eq!(decode(&with(200, 1)), Err(Damage::Content));
     }
 

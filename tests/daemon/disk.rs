@@ -54,14 +54,16 @@ fn a_grant_that_the_file_store_cannot_write_is_no_success_and_is_tried_again() {
     }
     let place = Place::new("full-store");
     let _mount = mount_here(&place.directory.join("store"), "size=64k,mode=777");
-    fill(&place.directory.join("store"));
     place.configure_alone("ticket = T\nexpire = 60\ntimeout = 100ms\nretries = 3\n");
     let daemon = place.start();
+    let file = place.directory.join("store/T.ticket");
+    wait_for("the member's memory is named in the store", || file.exists());
+    fill(&place.directory.join("store"));
     let answers = daemon.outcomes(Code::ClientGrant, "T");
     assert_eq!(answers, [Outcome::More, Outcome::SyncFail]);
     assert!(daemon.log().contains("No space left"), "{}", daemon.log());
     assert!(!daemon.text(Code::ClientList).contains("NONE"), "the lease is this site's");
-    assert!(!place.directory.join("store/T.ticket").exists());
+    assert!(!fs::read_to_string(&file).unwrap().contains("granted = true"));
     fs::remove_file(place.directory.join("store/filler")).unwrap();
     wait_for("the grant is written", || {
         fs::read_to_string(place.directory.join("store/T.ticket")).is_ok_and(|text| text.contains("granted = true"))

@@ -149,6 +149,8 @@ fn journals() -> Vec<Vec<u8>> {
         active: true,
         promised: Millis(10_000),
         revoked: term.is_multiple_of(4),
+        held: true,
+        mark: term,
         forgetful: term.is_multiple_of(3),
         stamp: WallTime(u64::from(term) * 1_000_000),
     };

@@ -1,7 +1,7 @@
 //! What runs on a host: a node of ours, or a model of another daemon. The world sees no difference: inputs go in,
 //! what is to be done comes out.
 
-use booth_core::attribute::Attribute;
+use booth_core::attribute::{Attribute, MEMORY};
 use booth_core::input::{ClientId, Input, RequestNumber};
 use booth_core::member::MemberIndex;
 use booth_core::node::{Node, Storage};
@@ -149,6 +149,7 @@ impl Sink for Outputs {
         let action = match request.action {
             StoreAction::Load => Action::Load,
             StoreAction::Write(ticket) => Action::Write(ticket),
+            StoreAction::SetAttribute { name: MEMORY, value } => Action::Mark(u32::from_str_radix(value, 16).unwrap()),
             StoreAction::SetAttribute { .. } | StoreAction::DeleteAttribute { .. } => Action::Attribute,
         };
         self.stores.push((ticket, request.number, action));

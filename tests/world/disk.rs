@@ -11,11 +11,13 @@ use booth_core::sink::Record;
 /// The bytes of both copies.
 const PAIR_LEN: usize = 2 * SLOT_LEN;
 
+#[derive(Clone)]
 pub struct Disk {
     member: SiteId,
     places: Vec<Place>,
 }
 
+#[derive(Clone)]
 struct Place {
     ticket: String,
     copies: [Slot; 2],

@@ -2,7 +2,7 @@
 
 use super::daemon::{Daemon, Ours, Program, Start};
 use super::disk::Disk;
-use super::stores::{Held, NEVER, StoreHabit};
+use super::stores::{FIRST_MARK, Held, NEVER, StoreHabit};
 use super::{Plan, WALL_EPOCH_US, World, address};
 use booth_core::input::{Input, RequestNumber};
 use booth_core::member::{MemberIndex, SiteId};
@@ -72,11 +72,11 @@ impl Host {
             life: 0,
             frozen: false,
             suspended: false,
-            store: vec![Held::default(); tickets],
+            store: vec![Held::never_granted(); tickets],
             habit: StoreHabit::WORKS,
             handler_passes: true,
             handler_hangs: false,
-            disk: Disk::new(id, names, plan.remember.then(Record::default)),
+            disk: Disk::new(id, names, plan.remember.then(|| Record { mark: FIRST_MARK, ..Record::default() })),
             journal_fails: false,
             tear: None,
             offset_ms,
@@ -202,6 +202,21 @@ impl World {
 
     pub fn node(&self, host: usize) -> &Node<'static> {
         self.hosts[host].daemon.as_ref().unwrap().node().unwrap()
+    }
+
+    /// The site serves from another of its nodes, which has a journal of its own; gives that of the node before.
+    /// To be done while the daemon is down.
+    pub fn move_to_node(&mut self, host: usize, other: Disk) -> Disk {
+        self.say(host, format_args!("moves to another node"));
+        self.checks.forgotten(host);
+        std::mem::replace(&mut self.hosts[host].disk, other)
+    }
+
+    /// The disk of a node on which no daemon has run yet.
+    pub fn new_disk(&self, host: usize) -> Disk {
+        let mut disk = self.hosts[host].disk.clone();
+        disk.lose();
+        disk
     }
 
     /// What a member's journal says of a ticket.

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::queue::Pending;
+use booth_core::attribute::MEMORY;
 use booth_core::input::{Input, RequestNumber, StoreResult, StoredTicket};
 use booth_core::settings::TicketIndex;
 use booth_core::sink::{HandlerRequest, StoreTicket};
@@ -12,8 +13,13 @@ use booth_core::time::{Instant, WallTime};
 pub enum Action {
     Load,
     Write(StoreTicket),
+    /// The mark of the memory that is used from now on (S7).
+    Mark(u32),
     Attribute,
 }
+
+/// The mark of the memory that a site begins with that has run before.
+pub const FIRST_MARK: u32 = 1;
 
 /// How a store request ended.
 #[derive(Clone, Copy)]
@@ -34,6 +40,15 @@ pub struct Held {
     pub life: u32,
     /// How far the wall clock was stepped by then.
     step_us: i64,
+    /// Whose memory was used here last (S7).
+    pub mark: u32,
+}
+
+impl Held {
+    /// The store of a site at which nothing was ever granted.
+    pub fn never_granted() -> Held {
+        Held { mark: FIRST_MARK, ..Held::default() }
+    }
 }
 
 /// What a host's store does with requests.
@@ -90,13 +105,16 @@ impl World {
         }
         let failed = killed || self.dice.chance(self.hosts[host].habit.fails_per_mille);
         let held = self.hosts[host].store[ticket.at()];
+        if !failed && let Action::Mark(mark) = &action {
+            self.hosts[host].store[ticket.at()].mark = *mark;
+        }
         if !failed && let Action::Write(write) = &action {
             self.write_store(host, life, ticket, write);
         }
         let told = match action {
             _ if failed => Told::Failed,
             Action::Load => Told::Loaded((held != Held::default()).then_some(held)),
-            Action::Write(_) | Action::Attribute => Told::Written,
+            Action::Write(_) | Action::Mark(_) | Action::Attribute => Told::Written,
         };
         self.enqueue(0, Pending::StoreTold { host, life, ticket, number, told });
     }
@@ -106,7 +124,7 @@ impl World {
         let StoreTicket { granted, expires, term, owner } = *write;
         let step_us = self.hosts[host].wall_step_us;
         self.hosts[host].store[ticket.at()] =
-            Held { granted, owner: owner.map(|owner| owner.0), expires, term, life, step_us };
+            Held { granted, owner: owner.map(|owner| owner.0), expires, term, life, step_us, mark: before.mark };
         if granted != before.granted {
             let what = if granted { "granted" } else { "revoked" };
             self.say(host, format_args!("store {}: {what}", ticket.0));
@@ -121,7 +139,15 @@ impl World {
 
     /// A daemon hears how its request ended.
     pub(super) fn store_told(&mut self, host: usize, ticket: TicketIndex, number: RequestNumber, told: Told) {
+        let mark = match told {
+            Told::Loaded(Some(held)) => format!("{:08x}", held.mark),
+            _ => String::new(),
+        };
+        let attributes = [(MEMORY, mark.as_str())];
         let result = match told {
+            Told::Loaded(Some(Held { life: 0, .. })) => {
+                StoreResult::Loaded(Some(StoredTicket { attributes: &attributes, ..StoredTicket::default() }))
+            }
             Told::Failed => StoreResult::Failed,
             Told::Written => StoreResult::Written,
             Told::Loaded(held) => StoreResult::Loaded(held.map(|held| StoredTicket {
@@ -129,7 +155,7 @@ impl World {
                 owner: Some(held.owner.map_or(-1, |owner| owner as i32)),
                 expires: Some(WallTime(held.expires.seconds() * 1_000_000)),
                 term: Some(held.term),
-                attributes: &[],
+                attributes: &attributes,
             })),
         };
         self.input(host, Input::StoreFinished { ticket, number, result });

@@ -10,7 +10,7 @@ use booth::net::client::booth_framing;
 use booth::net::connection::{Connection, Framing, LONGEST_REQUEST, State};
 use booth::net::stream::Stream;
 use booth_core::attribute::Attribute;
-use booth_core::input::{ClientId, Input, RequestNumber, StoreResult};
+use booth_core::input::{ClientId, Input, RequestNumber};
 use booth_core::member::MemberIndex;
 use booth_core::node::{Node, Storage};
 use booth_core::notice::Notice;
@@ -77,14 +77,14 @@ struct Conversation {
 fn converse(stream: &[u8], pieces: &[u8], key: Option<&Key>) -> Conversation {
     let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
     let mut connection = Connection::new(Stream::Unix(ours), 1, None, NOW.boot);
-    let mut tickets = [Ticket::new(fixture::ticket(TICKET), Some(Record::default()))];
+    let mut tickets = [Ticket::new(fixture::ticket(TICKET), Some(fixture::memory()))];
     let (mut timers, mut attributes) = ([Default::default()], [Attribute::default(), Attribute::default()]);
     let storage = Storage { tickets: &mut tickets, timers: &mut timers, attributes: &mut attributes };
     let settings = booth_core::settings::Settings { key: key.cloned(), ..fixture::settings(0) };
     let mut node = Node::new(settings, storage, NOW);
     let mut outputs = Outputs::default();
     node.step(NOW, Input::Started, &mut outputs);
-    let loaded = StoreResult::Loaded(None);
+    let loaded = fixture::NEVER_GRANTED;
     node.step(
         NOW,
         Input::StoreFinished { ticket: TicketIndex(0), number: outputs.store, result: loaded },

@@ -11,13 +11,13 @@
 mod rules;
 
 use super::fixture::{self, KEY, MEMBERS, Words, id};
-use booth_core::attribute::Attribute;
+use booth_core::attribute::{Attribute, MEMORY};
 use booth_core::input::{ClientId, Input, RequestNumber, StoreResult, StoredTicket};
 use booth_core::member::MemberIndex;
 use booth_core::node::{Node, Storage};
 use booth_core::notice::Notice;
 use booth_core::settings::{Mode, Prerequisite, PrerequisiteScope, TicketIndex, TicketSettings, ValidityUnit};
-use booth_core::sink::{HandlerRequest, Record, Reply, Sink, StoreRequest};
+use booth_core::sink::{HandlerRequest, Record, Reply, Sink, StoreAction, StoreRequest};
 use booth_core::ticket::Ticket;
 use booth_core::time::{Instant, Millis, Now, WallTime};
 use booth_core::wire::{
@@ -46,8 +46,9 @@ pub fn judge(script: &[u8]) {
             me,
             now,
             key: plan.key.then(|| Key::new(KEY)),
-            records: [plan.remember.then(Record::default); TICKETS.len()],
+            records: [plan.remember.then(fixture::memory); TICKETS.len()],
             rules: settings.iter().map(Rules::new).collect(),
+            marks: [0, 1].map(|_| fixture::MARK.1.to_owned()),
             manual: [0, 1].map(|at: usize| settings[at].mode == Mode::Manual),
             ..Seen::default()
         },
@@ -161,6 +162,8 @@ struct Seen {
     manual: [bool; TICKETS.len()],
     dropped: bool,
     records: [Option<Record>; TICKETS.len()],
+    /// Whose memory was used here last, by the store (S7).
+    marks: [String; TICKETS.len()],
     /// The newest requests to the handler.
     handler: [RequestNumber; TICKETS.len()],
     /// The newest stamp sent, and the newest `options` word, for peers to answer.
@@ -221,6 +224,9 @@ impl Sink for Seen {
 
     fn store(&mut self, ticket: TicketIndex, request: StoreRequest<'_>) {
         self.count();
+        if let StoreAction::SetAttribute { name: MEMORY, value } = request.action {
+            self.marks[ticket.at()] = value.to_owned();
+        }
         self.rules[ticket.at()].stores(self.now, &request, self.manual[ticket.at()]);
     }
 
@@ -403,16 +409,18 @@ impl World {
         let ticket = script.ticket();
         let Some((newest, job)) = self.seen.rules[ticket.at()].job() else { return };
         let number = RequestNumber(newest.0.wrapping_sub(script.one_of(&[0, 0, 0, 1])));
+        let mark = self.seen.marks[ticket.at()].clone();
         let stored = StoredTicket {
             granted: script.byte() & 1 == 1,
             owner: script.one_of(&[None, Some(-1), Some(0), Some(id(self.me).0 as i32), Some(77)]),
             expires: script.one_of(&[None, Some(self.now.wall.after(self.expire)), Some(WallTime(0))]),
             term: script.one_of(&[None, Some(0), Some(self.term), Some(u32::MAX)]),
-            attributes: &[("load", "high"), ("load", "low"), ("", "")],
+            attributes: &[("load", "high"), ("load", "low"), ("", ""), (MEMORY, &mark)],
         };
+        let never_granted = StoredTicket { attributes: &[(MEMORY, &mark)], ..StoredTicket::default() };
         let result = match job {
             Job::Load => script.one_of(&[
-                StoreResult::Loaded(None),
+                StoreResult::Loaded(Some(never_granted)),
                 StoreResult::Loaded(None),
                 StoreResult::Failed,
                 StoreResult::Loaded(Some(stored)),
