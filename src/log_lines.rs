@@ -103,6 +103,7 @@ fn loudness(event: &Event) -> Option<(Level, &'static str)> {
         Event::NoAnswer { .. } => (Warning, "no answer"),
         Event::StoreFailed { .. } => (Error, "store failed"),
         Event::RevokeOverdue { .. } => (Error, "revoke overdue"),
+        Event::LastResort => (Error, "last resort"),
         Event::GrantTooLate => (Error, "grant too late"),
         Event::StaleGrant => (Warning, "stale grant"),
         Event::HandlerFailed => (Warning, "handler failed"),
@@ -204,6 +205,9 @@ impl fmt::Display for Words<'_> {
                     by.0
                 )
             }
+            Event::LastResort => f.write_str(
+                "THE STORE HAS NOT CONFIRMED THE REVOKE IN TIME: on-stuck-revoke is run now, the last resort",
+            ),
             Event::GrantTooLate => {
                 f.write_str("the store wrote the grant after the lease's end; it is revoked at once")
             }

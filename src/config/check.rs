@@ -1,6 +1,7 @@
 //! What was understood of a configuration, in words: `boothctl check FILE`.
 
 use super::{Configuration, Diagnostic, Handler, Store, Ticket, load, read_key};
+use booth_core::lease;
 use booth_core::member::MemberKind;
 use booth_core::settings::{Mode, PrerequisiteScope, ValidityUnit};
 use booth_core::time::Millis;
@@ -119,10 +120,12 @@ fn describe_ticket(out: &mut String, configuration: &Configuration, ticket: &Tic
     if weights.iter().any(|weight| *weight != 0) {
         writeln!(out, "     weights {}", weights.iter().map(i32::to_string).collect::<Vec<_>>().join(","))?;
     }
-    if let Some(Handler { program, arguments }) = &ticket.handler {
-        write!(out, "     before-acquire-handler {}", program.display())?;
-        arguments.iter().try_for_each(|argument| write!(out, " {argument}"))?;
-        writeln!(out)?;
+    if let Some(handler) = &ticket.handler {
+        writeln!(out, "     before-acquire-handler {}", CommandLine(handler))?;
+    }
+    if let Some(command) = &ticket.on_stuck_revoke {
+        let grace = Span(lease::stuck_grace(settings));
+        writeln!(out, "     on-stuck-revoke {}: {grace} after a lease's end", CommandLine(command))?;
     }
     for prerequisite in &settings.prerequisites {
         let scope = match prerequisite.scope {
@@ -141,6 +144,16 @@ fn describe_lease(out: &mut String, ticket: &Ticket) -> fmt::Result {
     writeln!(out, "     expire {}, renewal-freq {}{origin}", Span(settings.expire), Span(settings.renewal))?;
     let free = Span(settings.expire + settings.acquire_after);
     writeln!(out, "     acquire-after {}: a lost ticket is free after {free}", Span(settings.acquire_after))
+}
+
+/// A program and its arguments.
+struct CommandLine<'a>(&'a Handler);
+
+impl fmt::Display for CommandLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.program.display())?;
+        self.0.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+    }
 }
 
 /// A span as a configuration writes it, with its unit.
