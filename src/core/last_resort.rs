@@ -30,11 +30,11 @@ impl Ticket {
 
     /// When the command is to be run, if nothing happens before.
     pub(crate) fn last_resort_at(&self) -> Option<Instant> {
-        let holds = self.lease.is_some() || self.is_manual();
-        if !self.settings.on_stuck_revoke || holds || self.store.last_resort.is_some() {
+        if !self.settings.on_stuck_revoke || self.is_manual() || self.store.last_resort.is_some() {
             return None;
         }
         let since = self.store.revoke_since?;
+        // While a lease runs `stuck_from` is its end, which each renewal moves.
         Some(since.max(self.store.stuck_from) + lease::stuck_grace(&self.settings))
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct StoreState {
     pub(crate) attempts: u32,
     /// Since when a revoke is wanted, or would be if the store could be read.
     pub(crate) revoke_since: Option<Instant>,
-    /// From when a revoke may be taken for stuck: the end of our lease, or when we woke up since.
+    /// From when a revoke may be taken for stuck: the end of our newest lease, or when we woke up since.
     pub(crate) stuck_from: Instant,
     /// When `on-stuck-revoke` was run; the store has confirmed nothing since.
     pub(crate) last_resort: Option<Instant>,
