@@ -236,7 +236,7 @@ fn command(settings: &Settings, handler: &TicketHandler, program: &Path, expires
 
 /// The programs that a handler stands for: seen when it is run, so that an administrator may change
 /// a directory at any time.
-fn programs_of(handler: &Path) -> Result<VecDeque<PathBuf>, String> {
+pub(crate) fn programs_of(handler: &Path) -> Result<VecDeque<PathBuf>, String> {
     let wrong = |error: io::Error| format!("cannot read {}: {error}", handler.display());
     if !handler.is_dir() {
         return Ok(VecDeque::from([handler.to_path_buf()]));
@@ -258,6 +258,6 @@ fn programs_of(handler: &Path) -> Result<VecDeque<PathBuf>, String> {
 
 /// Whether somebody may execute the file; whether we may is seen when it is tried, and then not doing
 /// so is a failure.
-fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

@@ -144,6 +144,8 @@ pub struct Handler {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// Its line.
+    pub line: u32,
 }
 
 impl Configuration {

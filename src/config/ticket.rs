@@ -105,8 +105,8 @@ impl TicketDraft {
                 put(&mut self.retries, own, line, key, parsed, found);
             }
             "weights" => put(&mut self.weights, own, line, key, value::weights(text), found),
-            "before-acquire-handler" => put(&mut self.handler, own, line, key, value::handler(key, text), found),
-            "on-stuck-revoke" => put(&mut self.on_stuck_revoke, own, line, key, value::handler(key, text), found),
+            "before-acquire-handler" => put(&mut self.handler, own, line, key, value::handler(line, key, text), found),
+            "on-stuck-revoke" => put(&mut self.on_stuck_revoke, own, line, key, value::handler(line, key, text), found),
             "mode" => put(&mut self.mode, own, line, key, value::mode(text), found),
             "attr-prereq" => self.add_prerequisite(line, text, found),
             _ => return Known::No,
