@@ -182,6 +182,27 @@ fn an_answer_that_came_while_the_daemon_slept_is_heard_first() {
     assert_eq!(runs(&world), [], "{}", story(&world));
 }
 
+/// By the clock of a machine that was paused the lease still runs; its successor knows better, and holds
+/// the ticket already.
+#[test]
+fn a_leader_that_was_succeeded_does_not_wait_for_the_lease_of_its_own_clock() {
+    let mut world = granted(plan());
+    // The pause itself makes two holders: no guard's clock runs either.
+    world.forced.insert(0);
+    world.freeze(SITE1);
+    world.set_drift(SITE1, -999_999);
+    world.run_until(4 * EXPIRE, |world| world.hosts[SITE2].store[0].granted).unwrap();
+    world.set_drift(SITE1, 0);
+    world.hosts[SITE1].habit.hangs = true;
+    let end = lease_end(&world);
+    world.thaw(SITE1);
+    world.run_until(2_000, |world| view(world, SITE1).revoke_overdue.is_some()).unwrap();
+    let succeeded = world.now_ms;
+    assert!(succeeded < end);
+    world.run(60_000);
+    assert_eq!(runs(&world), [succeeded + grace(&world)], "{}", story(&world));
+}
+
 /// The store can be read after a restart, and says granted; it cannot be written any more.
 #[test]
 fn a_restarted_daemon_runs_it_for_what_its_predecessor_left() {

@@ -274,6 +274,7 @@ impl Ticket {
     pub(crate) fn succeeded_by<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leader: MemberIndex) {
         turn.event(self.index, Event::Succeeded { by: leader });
         self.become_follower(turn, None);
+        self.store.stuck_from = turn.now.boot;
         self.want_revoked(turn, None);
     }
 
