@@ -1,5 +1,6 @@
 //! What was understood of a configuration, in words: `boothctl check FILE`.
 
+use super::diagnostic::Shown;
 use super::{Configuration, Diagnostic, Handler, Severity, Store, Ticket, load, read_key};
 use crate::handler;
 use booth_core::lease;
@@ -70,7 +71,8 @@ fn missing_programs(path: &Path, configuration: &Configuration) -> Vec<Diagnosti
 
 /// Whether there is something to run: an executable file, or a directory with at least one.
 fn programs_of(program: &Path) -> Result<(), String> {
-    let shown = program.display();
+    let shown = program.to_string_lossy();
+    let shown = Shown(&shown);
     if !program.exists() {
         return Err(format!("there is no {shown} on this host"));
     }
