@@ -310,11 +310,23 @@ fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::i
         MemberKind::Site => Some(Store::new(store_settings(configuration), registry()?, event_loop::STORE)),
         MemberKind::Arbitrator => None,
     };
-    let handlers = handler::Handlers::new(handler_settings(configuration, own), registry()?, event_loop::HANDLERS);
+    let before_acquire = handler_settings(configuration, own, "before-acquire-handler", |ticket| &ticket.handler);
+    let handlers = handler::Handlers::new(before_acquire, registry()?, event_loop::HANDLERS);
+    let stuck_revoke = handler_settings(configuration, own, "on-stuck-revoke", |ticket| &ticket.on_stuck_revoke);
+    let last_resort = handler::Handlers::new(stuck_revoke, registry()?, event_loop::LAST_RESORT);
     let members: Arc<[Member]> = configuration.members.as_slice().into();
     let tickets: Arc<[TicketConfiguration]> = configuration.tickets.as_slice().into();
-    let parts =
-        outbox::Parts { peers: sender, clients, store, handlers, log, journal, members: Arc::clone(&members), tickets };
+    let parts = outbox::Parts {
+        peers: sender,
+        clients,
+        store,
+        handlers,
+        last_resort,
+        log,
+        journal,
+        members: Arc::clone(&members),
+        tickets,
+    };
     let outbox = Outbox::new(parts, clock::read());
     EventLoop::new(event_loop::Parts { poll, node, peers: receiver, outbox, control, members })
 }
@@ -338,13 +350,20 @@ fn store_settings(configuration: &Configuration) -> store::Settings {
     store::Settings { backend, configuration_name: configuration.name.clone(), tickets: tickets.collect() }
 }
 
-fn handler_settings(configuration: &Configuration, own: &Member) -> handler::Settings {
+/// The programs that each ticket's `key` names.
+fn handler_settings(
+    configuration: &Configuration,
+    own: &Member,
+    key: &'static str,
+    of: fn(&TicketConfiguration) -> &Option<config::Handler>,
+) -> handler::Settings {
     let tickets = configuration.tickets.iter().map(|ticket| handler::TicketHandler {
         ticket: ticket.settings.name.as_str().to_owned(),
-        program: ticket.handler.as_ref().map(|handler| handler.program.clone()),
-        arguments: ticket.handler.as_ref().map(|handler| handler.arguments.clone()).unwrap_or_default(),
+        program: of(ticket).as_ref().map(|handler| handler.program.clone()),
+        arguments: of(ticket).as_ref().map(|handler| handler.arguments.clone()).unwrap_or_default(),
     });
     handler::Settings {
+        key,
         local: own.address.to_string(),
         configuration_path: configuration.path.clone(),
         configuration_name: configuration.name.clone(),

@@ -11,12 +11,13 @@ use crate::clock;
 use crate::config::Member;
 use crate::control;
 use crate::counters;
+use crate::handler::{Finished, Handlers};
 use crate::log::Level;
 use crate::net::client::{ClientCounters, Clients, Text};
 use crate::net::connection::LONGEST_REQUEST;
 use crate::net::peer::{BATCH, PeerReceiver};
 use crate::outbox::Outbox;
-use crate::{handler::Handlers, store::Store, text};
+use crate::{store::Store, text};
 use booth_core::input::{ClientId, Input};
 use booth_core::node::Node;
 use booth_core::time::{Instant, Now};
@@ -49,11 +50,13 @@ pub const CONTROL: Token = Token(CLIENTS.0 + 1 + CLIENT_SLOTS);
 pub const STORE: Token = Token(CONTROL.0 + 1 + CONTROL_SLOTS);
 /// The first of the tokens of handlers.
 pub const HANDLERS: Token = Token(STORE.0 + Store::TOKENS);
+/// The first of the tokens of the last resort.
+pub const LAST_RESORT: Token = Token(HANDLERS.0 + Handlers::TOKENS);
 /// How many events a poll reports at most; the others come with the next one.
 const EVENTS: usize = 128;
 /// How often in a turn what has finished is asked for what it has set off.
 const ROUNDS: usize = 16;
-const _: () = assert!(HANDLERS.0 + Handlers::TOKENS < 1 << 20);
+const _: () = assert!(LAST_RESORT.0 + Handlers::TOKENS < 1 << 20);
 
 /// The daemon at work.
 pub struct EventLoop<'s> {
@@ -195,6 +198,7 @@ impl<'s> EventLoop<'s> {
             self.node.next_deadline(),
             outbox.store.as_ref().and_then(Store::next_deadline),
             outbox.handlers.next_deadline(),
+            outbox.last_resort.next_deadline(),
             outbox.clients.next_deadline(),
             outbox.log.next_deadline(),
             self.control.as_ref().and_then(Clients::next_deadline),
@@ -231,11 +235,12 @@ impl<'s> EventLoop<'s> {
             TIMER => self.timer.armed = None,
             SIGNALS => self.on_signals(),
             token => {
-                let Outbox { clients, store, handlers, .. } = &mut self.outbox;
+                let Outbox { clients, store, handlers, last_resort, .. } = &mut self.outbox;
                 let _ = clients.on_event(now, token)
                     || self.control.as_mut().is_some_and(|control| control.on_event(now, token))
                     || store.as_mut().is_some_and(|store| store.on_event(now, token))
-                    || handlers.on_event(now, token);
+                    || handlers.on_event(now, token)
+                    || last_resort.on_event(now, token);
             }
         }
     }
@@ -243,11 +248,12 @@ impl<'s> EventLoop<'s> {
     /// Gives up what has run for too long.
     fn expire(&mut self) {
         let now = self.outbox.now;
-        let Outbox { clients, store, handlers, log, .. } = &mut self.outbox;
+        let Outbox { clients, store, handlers, last_resort, log, .. } = &mut self.outbox;
         if let Some(store) = store {
             store.expire(now.boot);
         }
         handlers.expire(now.boot);
+        last_resort.expire(now.boot);
         clients.expire(now.boot);
         log.summarize(now);
         if let Some(control) = &mut self.control {
@@ -419,7 +425,25 @@ impl<'s> EventLoop<'s> {
             let (ticket, number, success) = (finished.ticket, finished.number, finished.success);
             self.step(Input::HandlerExited { ticket, number, success });
         }
+        while let Some(finished) = self.outbox.last_resort.next_finished() {
+            self.log_last_resort(&finished);
+        }
         any
+    }
+
+    /// How the last resort has ended is for people alone: the store is still asked to revoke.
+    fn log_last_resort(&mut self, finished: &Finished) {
+        let (now, name) = (self.outbox.now, &self.node.ticket_settings(finished.ticket).name);
+        match &finished.log {
+            Some(text) => self.outbox.log.write(now, Level::Error, format_args!("{text}")),
+            None => self.outbox.log.write(
+                now,
+                Level::Error,
+                format_args!(
+                    "on-stuck-revoke: ticket {name}: exit status 0; the store is asked to revoke all the same"
+                ),
+            ),
+        }
     }
 
     fn log_failure(&mut self, what: &'static str, text: Option<&str>) {

@@ -1,5 +1,7 @@
-//! The before-acquire-handler: programs that may forbid this site to acquire or to keep a ticket.
+//! Programs of a ticket: the before-acquire-handler, which may forbid this site to acquire or to keep
+//! it, and `on-stuck-revoke`, the last resort where the store cannot be made to revoke.
 //!
+//! Each of the two has its own [`Handlers`]: the last resort does not wait behind handlers that hang.
 //! A handler is a program with arguments, or a directory: then the executable files in it (hidden ones
 //! left out) are run in alphabetical order, each with the arguments, until one fails; an empty
 //! directory forbids nothing. The environment of each is ours and
@@ -10,7 +12,7 @@
 //! | `BOOTH_LOCAL` | our own address |
 //! | `BOOTH_CONF_PATH` | the configuration file |
 //! | `BOOTH_CONF_NAME` | the configuration's name |
-//! | `BOOTH_TICKET_EXPIRES` | the end of the running lease in seconds since the epoch, or 0 |
+//! | `BOOTH_TICKET_EXPIRES` | the end of the running lease in seconds since the epoch, or 0; for `on-stuck-revoke` when it had ended at the latest |
 //!
 //! Every [`Handlers::run`] comes out of [`Handlers::next_finished`] exactly once. At its deadline the
 //! whole run has failed and its process group is killed. A ticket has one run at a time: a newer one
@@ -38,6 +40,8 @@ pub const MAX_PROGRAMS: usize = 256;
 /// What the handlers are told at the start.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The key of the configuration that names them, for the log.
+    pub key: &'static str,
     /// `BOOTH_LOCAL`: our own address.
     pub local: String,
     /// `BOOTH_CONF_PATH`.
@@ -209,7 +213,8 @@ impl Handlers {
 
     fn finish(&mut self, run: &Run, end: Result<(), String>) {
         let name = self.settings.tickets.get(run.ticket.at()).map_or("?", |handler| handler.ticket.as_str());
-        let log = end.as_ref().err().map(|reason| format!("before-acquire-handler: ticket {name}: {reason}"));
+        let key = self.settings.key;
+        let log = end.as_ref().err().map(|reason| format!("{key}: ticket {name}: {reason}"));
         let (ticket, number) = (run.ticket, run.request.number);
         self.finished.push_back(Finished { ticket, number, success: end.is_ok(), log });
     }
@@ -231,7 +236,7 @@ fn command(settings: &Settings, handler: &TicketHandler, program: &Path, expires
 
 /// The programs that a handler stands for: seen when it is run, so that an administrator may change
 /// a directory at any time.
-fn programs_of(handler: &Path) -> Result<VecDeque<PathBuf>, String> {
+pub(crate) fn programs_of(handler: &Path) -> Result<VecDeque<PathBuf>, String> {
     let wrong = |error: io::Error| format!("cannot read {}: {error}", handler.display());
     if !handler.is_dir() {
         return Ok(VecDeque::from([handler.to_path_buf()]));
@@ -253,6 +258,6 @@ fn programs_of(handler: &Path) -> Result<VecDeque<PathBuf>, String> {
 
 /// Whether somebody may execute the file; whether we may is seen when it is tried, and then not doing
 /// so is a failure.
-fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

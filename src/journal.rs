@@ -349,11 +349,8 @@ fn make_directory(path: &Path, owner: Option<(u32, u32)>) -> Result<(), JournalE
     if directory.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o750)
-        .create(directory)
-        .map_err(io_error("make the directory of the", directory))?;
+    // One only: of a path with a mistake in it nothing is made.
+    DirBuilder::new().mode(0o750).create(directory).map_err(io_error("make the directory of the", directory))?;
     match owner {
         Some((user, group)) => chown(directory, Some(user), Some(group)).map_err(io_error("give away", directory)),
         None => Ok(()),
@@ -443,6 +440,7 @@ impl fmt::Display for JournalError {
                 write!(f, "cannot {doing} journal {}: {source}", path.display())?;
                 f.write_str(match source.kind() {
                     io::ErrorKind::ReadOnlyFilesystem => "; choose a place that can be written with `journal = PATH`",
+                    io::ErrorKind::NotFound => "; is the path right? Only the last directory of it is made",
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there",
                     io::ErrorKind::PermissionDenied => {
                         "; let the daemon write there, or choose another place with `journal = PATH`"

@@ -11,7 +11,7 @@ use crate::log::Level;
 use booth_core::member::{MemberIndex, MemberSet};
 use booth_core::notice::{Event, Notice};
 use booth_core::settings::TicketIndex;
-use booth_core::time::{Instant, Now};
+use booth_core::time::{Instant, Millis, Now};
 use booth_core::wire::{DropReason, Outcome, Reason};
 use std::fmt::{self, Write};
 
@@ -103,6 +103,7 @@ fn loudness(event: &Event) -> Option<(Level, &'static str)> {
         Event::NoAnswer { .. } => (Warning, "no answer"),
         Event::StoreFailed { .. } => (Error, "store failed"),
         Event::RevokeOverdue { .. } => (Error, "revoke overdue"),
+        Event::LastResort => (Error, "last resort"),
         Event::GrantTooLate => (Error, "grant too late"),
         Event::StaleGrant => (Warning, "stale grant"),
         Event::HandlerFailed => (Warning, "handler failed"),
@@ -196,14 +197,10 @@ impl fmt::Display for Words<'_> {
                 let what = if revoke { "the revoke could not be written to the store" } else { "the store has failed" };
                 write!(f, "{what}; failures in a row: {attempts}; it is tried again")
             }
-            Event::RevokeOverdue { by } => {
-                write!(
-                    f,
-                    "THE LEASE HAS ENDED BUT THE STORE STILL SAYS GRANTED, for {} ms now: another site may take the \
-                     ticket; revoke it here by hand (Pacemaker: crm_ticket --ticket NAME --revoke --force)",
-                    by.0
-                )
-            }
+            Event::RevokeOverdue { by } => revoke_overdue(f, by),
+            Event::LastResort => f.write_str(
+                "THE STORE HAS NOT CONFIRMED THE REVOKE IN TIME: on-stuck-revoke is run now, the last resort",
+            ),
             Event::GrantTooLate => {
                 f.write_str("the store wrote the grant after the lease's end; it is revoked at once")
             }
@@ -233,6 +230,15 @@ fn election_failed(
             write!(f, "not granted: no majority, without the votes of {missing}; can they be reached (booth peers)?")
         }
     }
+}
+
+fn revoke_overdue(f: &mut fmt::Formatter<'_>, by: Millis) -> fmt::Result {
+    write!(
+        f,
+        "THE LEASE HAS ENDED BUT THE STORE STILL SAYS GRANTED, for {} ms now: another site may take the ticket; revoke \
+         it here by hand (Pacemaker: crm_ticket --ticket NAME --revoke --force)",
+        by.0
+    )
 }
 
 fn reason_words(reason: Reason) -> &'static str {

@@ -19,7 +19,7 @@ use booth_core::input::{ClientId, RequestNumber};
 use booth_core::member::{MAX_MEMBERS, MemberIndex};
 use booth_core::notice::Notice;
 use booth_core::settings::{MAX_TICKETS, Name, TicketIndex, Value};
-use booth_core::sink::{HandlerRequest, Record, Reply, Sink, StoreAction, StoreRequest, StoreTicket};
+use booth_core::sink::{HandlerKind, HandlerRequest, Record, Reply, Sink, StoreAction, StoreRequest, StoreTicket};
 use booth_core::time::{Instant, Now};
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub struct Outbox {
     pub store: Option<Store>,
     /// before-acquire-handlers.
     pub handlers: Handlers,
+    /// `on-stuck-revoke`.
+    pub last_resort: Handlers,
     /// The log.
     pub log: Log,
     /// What has been counted.
@@ -110,6 +112,8 @@ pub struct Parts {
     pub store: Option<Store>,
     /// See [`Outbox::handlers`].
     pub handlers: Handlers,
+    /// See [`Outbox::last_resort`].
+    pub last_resort: Handlers,
     /// See [`Outbox::log`].
     pub log: Log,
     /// Where votes and promises are written.
@@ -123,13 +127,14 @@ pub struct Parts {
 impl Outbox {
     /// An outbox in which nothing waits.
     pub fn new(parts: Parts, now: Now) -> Outbox {
-        let Parts { peers, clients, store, handlers, log, journal, members, tickets } = parts;
+        let Parts { peers, clients, store, handlers, last_resort, log, journal, members, tickets } = parts;
         Outbox {
             now,
             peers,
             clients,
             store,
             handlers,
+            last_resort,
             log,
             counters: Counters::default(),
             journal,
@@ -207,7 +212,11 @@ impl Outbox {
             let mut before = None;
             let (number, action) = match request {
                 Request::Handler(request) => {
-                    self.handlers.run(now, *ticket, *request);
+                    let handlers = match request.kind {
+                        HandlerKind::BeforeAcquire => &mut self.handlers,
+                        HandlerKind::StuckRevoke => &mut self.last_resort,
+                    };
+                    handlers.run(now, *ticket, *request);
                     continue;
                 }
                 Request::Load(number) => (*number, StoreAction::Load),

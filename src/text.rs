@@ -146,6 +146,10 @@ pub fn status(out: &mut String, now: Now, members: &[Member], ticket: &TicketVie
         put!(out, ", REVOKE OVERDUE since ");
         point(out, now, since);
     }
+    if let Some(at) = ticket.last_resort {
+        put!(out, ", on-stuck-revoke was run at ");
+        point(out, now, at);
+    }
     if ticket.holders.len() > 1 {
         put!(out, ", SEVERAL HOLDERS: {}", Addresses(members, ticket.holders));
     }
@@ -213,6 +217,7 @@ mod tests {
             term: 0,
             granted_here: false,
             revoke_overdue: None,
+            last_resort: None,
             remembers: true,
         }
     }
@@ -289,17 +294,19 @@ mod tests {
             term: 7,
             granted_here: true,
             revoke_overdue: Some(Instant(98_700)),
+            last_resort: Some(Instant(99_800)),
             remembers: false,
             ..view("T")
         };
         status(&mut out, NOW, &members(), &ticket, Margins { drift: Millis(12), revoke: Millis(2_000) });
-        let (end, since) = (local_time(NOW.wall_at(Instant(130_250))), local_time(NOW.wall_at(Instant(98_700))));
+        let at = |instant: u64| local_time(NOW.wall_at(Instant(instant)));
+        let (end, since, run) = (at(130_250), at(98_700), at(99_800));
         assert_eq!(
             out,
             format!(
                 "ticket: T, role: leader, leader: 10.77.0.1, term: 7, expires: {end} (in 30.2 s), granted here, \
-                 REVOKE OVERDUE since {since} (ago: 1.3 s), margins: drift 12 ms, revoke 2000 ms, \
-                 no memory of its votes\n"
+                 REVOKE OVERDUE since {since} (ago: 1.3 s), on-stuck-revoke was run at {run} (ago: 0.2 s), margins: \
+                 drift 12 ms, revoke 2000 ms, no memory of its votes\n"
             )
         );
     }

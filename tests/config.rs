@@ -430,6 +430,66 @@ fn handlers_are_split_at_blanks_and_quotes_mean_nothing() {
 }
 
 #[test]
+fn the_last_resort_is_a_program_with_arguments_that_tickets_inherit() {
+    let configuration = good(ticket("on-stuck-revoke = /sbin/reset  T now\nacquire-after = 60"));
+    let command = configuration.tickets[0].on_stuck_revoke.as_ref().unwrap();
+    assert_eq!(
+        (command.program.as_path(), &command.arguments[..]),
+        (Path::new("/sbin/reset"), &["T", "now"].map(String::from)[..])
+    );
+    assert!(configuration.tickets[0].settings.on_stuck_revoke);
+    assert!(describe(&configuration).contains("on-stuck-revoke /sbin/reset T now: 5 s after a lease's end\n"));
+    assert!(!good(MEMBERS.to_owned() + "ticket = T").tickets[0].settings.on_stuck_revoke);
+
+    let inherited =
+        "ticket = __defaults__\non-stuck-revoke = /sbin/reset\nticket = U\nticket = V\non-stuck-revoke = /bin/other";
+    let tickets = good(ticket(inherited)).tickets;
+    let programs: Vec<_> =
+        tickets.iter().map(|ticket| ticket.on_stuck_revoke.as_ref().map(|it| it.program.clone())).collect();
+    assert_eq!(programs, [None, Some("/sbin/reset".into()), Some("/bin/other".into())]);
+
+    refused(ticket("on-stuck-revoke = ' '"), 6, "on-stuck-revoke is empty, expected PROGRAM [ARGUMENT...]");
+    refused(
+        ticket(&format!("on-stuck-revoke = /{}", "a".repeat(MAX_VALUE))),
+        6,
+        "has 4097 bytes, expected at most 4096",
+    );
+    refused(
+        format!("{MEMBERS}on-stuck-revoke = /bin/true\nticket = T"),
+        5,
+        "expected behind a line that starts a ticket",
+    );
+}
+
+#[test]
+fn a_last_resort_that_cannot_help_is_warned_about() {
+    let warned = |lines: &str| warnings(ticket(&format!("acquire-after = 6\n{lines}")));
+    assert_eq!(warned("on-stuck-revoke = /bin/true"), [""; 0], "a second is left for it");
+    // A tenth of `expire`, between one and five seconds.
+    let late = |expire: &str, grace: &str, after: &str| {
+        let lines =
+            format!("expire = {expire}\ntimeout = 50ms\nretries = 3\nacquire-after = {after}\non-stuck-revoke = /x");
+        let warned = warnings(ticket(&lines));
+        assert!(
+            warned.len() == 1 && warned[0].contains(":10: warning: T: on-stuck-revoke comes too late"),
+            "{warned:?}"
+        );
+        assert!(warned[0].contains(&format!("({} ms)", after.replace("ms", ""))), "{warned:?}");
+        assert!(warned[0].contains(&format!("{grace} ms after it")), "{warned:?}");
+    };
+    late("600", "5000", "5000ms");
+    late("12", "1200", "1200ms");
+    late("1", "1000", "1000ms");
+    assert!(warned("mode = manual\non-stuck-revoke = /x")[0].contains(":8: warning: T: on-stuck-revoke is never run"));
+    assert!(
+        warned("on-stuck-revoke = reset T")[0].contains(":7: warning: T: on-stuck-revoke reset is not an absolute")
+    );
+    assert!(warned("on-stuck-revoke = /a\non-stuck-revoke = /b")[0].contains(":8: warning: on-stuck-revoke again"));
+    let inherited = format!("{MEMBERS}ticket = __defaults__\non-stuck-revoke = /x\nmode = manual\nticket = T");
+    assert!(warnings(inherited)[0].contains(":8: warning: T: on-stuck-revoke is never run"), "told at the ticket");
+}
+
+#[test]
 fn prerequisites_are_scope_name_operation_value() {
     let configuration = good(ticket("attr-prereq = auto  repl\teq OK\nattr-prereq = \"manual x ne y\""));
     let [first, second] = &configuration.tickets[0].settings.prerequisites[..] else { panic!() };

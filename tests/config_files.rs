@@ -116,6 +116,41 @@ fn a_check_tells_errors_of_the_file_and_of_its_key() {
 }
 
 #[test]
+fn a_check_warns_of_programs_that_are_not_there_or_cannot_be_run() {
+    let scratch = Scratch::new("check-programs");
+    let key = scratch.file("key", "0123456789", 0o600);
+    let (good, bad) = (scratch.file("good", "", 0o755), scratch.file("bad", "", 0o644));
+    let programs = scratch.0.join("programs");
+    fs::create_dir(&programs).unwrap();
+    let warnings = |before: &Path, stuck: &Path| {
+        let text = format!(
+            "site=10.0.0.1\nauthfile={}\nticket=__defaults__\nacquire-after=9\nbefore-acquire-handler={} a\n\
+             on-stuck-revoke={} b\nticket=T\nticket=U\n",
+            key.display(),
+            before.display(),
+            stuck.display()
+        );
+        let file = scratch.file("geo.conf", text, 0o644);
+        let report = check(&file);
+        assert!(report.passed() && report.understood.is_some());
+        let cut = |text: String| text.strip_prefix(file.to_str().unwrap()).unwrap().to_owned();
+        report.diagnostics.iter().map(|diagnostic| cut(diagnostic.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(&good, &good), [""; 0]);
+    let missing = scratch.0.join("missing");
+    let found = warnings(&missing, &bad);
+    assert_eq!(found.len(), 2, "once for each line, whoever inherits it: {found:?}");
+    let expected = format!(":5: warning: before-acquire-handler: there is no {} on this host;", missing.display());
+    assert!(found[0].starts_with(&expected), "{}", found[0]);
+    let expected = format!(":6: warning: on-stuck-revoke: {} is not executable;", bad.display());
+    assert!(found[1].starts_with(&expected), "{}", found[1]);
+    assert!(warnings(&good, &programs)[0].contains("has no program in it"));
+    fs::copy(&good, programs.join("one")).unwrap();
+    assert_eq!(warnings(&good, &programs), [""; 0]);
+    assert!(warnings(&good, Path::new("reset"))[0].contains("not an absolute path"), "PATH is the daemon's");
+}
+
+#[test]
 fn files_that_cannot_be_read_are_named() {
     let scratch = Scratch::new("load");
     let missing = scratch.0.join("missing.conf");
@@ -123,7 +158,15 @@ fn files_that_cannot_be_read_are_named() {
     assert!(configuration.is_none());
     let expected = format!("{}: cannot read config: failed to open: No such file or directory", missing.display());
     assert!(found[0].to_string().starts_with(&expected), "{}", found[0]);
-    assert!(load(&scratch.0).1[0].is_error(), "a directory");
+    let pipe = scratch.0.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    for odd in [&scratch.0, &pipe, Path::new("/dev/zero")] {
+        let expected =
+            format!("{}: cannot read config: failed to open: a directory, a pipe or a device", odd.display());
+        let (configuration, found) = load(odd);
+        assert!(configuration.is_none() && found[0].is_error());
+        assert!(found[0].to_string().starts_with(&expected), "{}", found[0]);
+    }
     let long = scratch.file("long.conf", vec![b'\n'; MAX_FILE + 10], 0o644);
     assert!(load(&long).1[0].to_string().contains("is too long"));
 }

@@ -9,7 +9,7 @@ mod turns;
 use booth::handler::{Finished, Handlers, MAX_PROGRAMS, MAX_RUNS, Settings, TicketHandler};
 use booth_core::input::RequestNumber;
 use booth_core::settings::TicketIndex;
-use booth_core::sink::HandlerRequest;
+use booth_core::sink::{HandlerKind, HandlerRequest};
 use booth_core::time::{Instant, WallTime};
 use mio::Token;
 use std::fs;
@@ -40,6 +40,7 @@ impl Loop {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         };
         let settings = Settings {
+            key: "before-acquire-handler",
             local: "10.77.0.1".to_owned(),
             configuration_path: "/etc/booth/a b.conf".into(),
             configuration_name: "a b".to_owned(),
@@ -66,6 +67,7 @@ impl Loop {
     fn run(&mut self, ticket: u16, number: u32, milliseconds: u64) {
         let now = self.now();
         let request = HandlerRequest {
+            kind: HandlerKind::BeforeAcquire,
             number: RequestNumber(number),
             deadline: Instant(now.0 + milliseconds),
             expires: WallTime(1_795_425_540_999_999),
@@ -130,6 +132,7 @@ fn a_missing_handler_forbids_and_none_allows() {
     world.run(7, 2, LONG);
     assert!(!world.next().success, "no such ticket");
     let settings = Settings {
+        key: "before-acquire-handler",
         local: String::new(),
         configuration_path: PathBuf::new(),
         configuration_name: String::new(),

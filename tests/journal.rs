@@ -94,7 +94,7 @@ fn the_newest_record_of_each_ticket_is_remembered() {
 
 #[test]
 fn the_file_has_its_full_size_from_the_start_and_is_for_its_owner_only() {
-    let path = directory("size").join("lib/booth/booth.journal");
+    let path = directory("size").join("booth/booth.journal");
     let mut opened = open(&path, &["db"]);
     let before = fs::metadata(&path).unwrap();
     assert_eq!((before.len(), before.mode() & 0o777), (2 * 4096, 0o600));
@@ -280,6 +280,15 @@ fn a_read_only_directory_is_an_error_that_says_so() {
     let JournalError::Io { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.kind(), ErrorKind::ReadOnlyFilesystem, "{error}");
     assert!(error.to_string().contains("journal = PATH"), "{error}");
+}
+
+/// A path with a mistake in it left directories all over the place, made by root.
+#[test]
+fn of_a_mistyped_path_nothing_is_made() {
+    let directory = directory("mistyped");
+    let error = Journal::open(&directory.join("lbi/booth/j"), ME, &["a"], None).unwrap_err().to_string();
+    assert!(error.contains("lbi/booth: No such file or directory") && error.contains("is the path right?"), "{error}");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
 }
 
 #[test]

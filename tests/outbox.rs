@@ -53,6 +53,7 @@ fn world(name: &str, tickets: usize) -> World {
     let names: Vec<String> = (0..tickets).map(|at| format!("T{at}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let settings = HandlerSettings {
+        key: "before-acquire-handler",
         local: String::new(),
         configuration_path: PathBuf::new(),
         configuration_name: String::new(),
@@ -62,7 +63,8 @@ fn world(name: &str, tickets: usize) -> World {
         peers: sender,
         clients: Clients::new(listener, registry(), Token(1), 4, booth_framing, Millis(1_000)).unwrap(),
         store: None,
-        handlers: Handlers::new(settings, registry(), Token(100)),
+        handlers: Handlers::new(settings.clone(), registry(), Token(100)),
+        last_resort: Handlers::new(settings, registry(), Token(200)),
         log: Log::new(
             Destination::stream(std::fs::File::create(directory.join("log")).unwrap().into(), "test").unwrap(),
             Level::Debug,

@@ -95,7 +95,7 @@ fn s3_voters_keep_acquire_after_whoever_asks() {
     // A candidate that knows of no acquire-after: it has lost its memory and an administrator asks.
     world.kill_and_lose_journal(1);
     world.boot(1);
-    world.run(50);
+    world.run(200);
     world.grant(1, "T");
     world.run_until(2 * EXPIRE + 10_000, |world| world.holder(0) == Some(1)).unwrap();
     assert!(world.now_ms >= revoked_at + 2_900, "{}", world.transcript.join("\n"));

@@ -1,6 +1,9 @@
 //! What was understood of a configuration, in words: `boothctl check FILE`.
 
-use super::{Configuration, Diagnostic, Handler, Store, Ticket, load, read_key};
+use super::diagnostic::Shown;
+use super::{Configuration, Diagnostic, Handler, Severity, Store, Ticket, load, read_key};
+use crate::handler;
+use booth_core::lease;
 use booth_core::member::MemberKind;
 use booth_core::settings::{Mode, PrerequisiteScope, ValidityUnit};
 use booth_core::time::Millis;
@@ -36,8 +39,50 @@ pub fn check(path: &Path) -> Check {
         diagnostics.sort_by_key(|diagnostic| diagnostic.line.unwrap_or(u32::MAX));
         configuration = None;
     }
+    if let Some(configuration) = &configuration {
+        diagnostics.extend(missing_programs(path, configuration));
+        diagnostics.sort_by_key(|diagnostic| diagnostic.line.unwrap_or(u32::MAX));
+    }
     let understood = configuration.as_ref().map(describe);
     Check { configuration, diagnostics, understood }
+}
+
+/// Warnings of programs that could not be run on this host, one for each line. Names that are looked up
+/// in the daemon's `PATH` are left out.
+fn missing_programs(path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
+    let programs = configuration
+        .tickets
+        .iter()
+        .flat_map(|ticket| [("before-acquire-handler", &ticket.handler), ("on-stuck-revoke", &ticket.on_stuck_revoke)]);
+    let mut warnings: Vec<Diagnostic> = Vec::new();
+    for (key, handler) in programs.filter_map(|(key, handler)| Some((key, handler.as_ref()?))) {
+        let line = Some(handler.line);
+        let by_path = handler.program.components().count() > 1;
+        if by_path
+            && !warnings.iter().any(|warning| warning.line == line)
+            && let Err(error) = programs_of(&handler.program)
+        {
+            let text = format!("{key}: {error}; expected a program on each host that the ticket may be granted to");
+            warnings.push(Diagnostic { line, severity: Severity::Warning, ..Diagnostic::about_file(path, text) });
+        }
+    }
+    warnings
+}
+
+/// Whether there is something to run: an executable file, or a directory with at least one.
+fn programs_of(program: &Path) -> Result<(), String> {
+    let shown = program.to_string_lossy();
+    let shown = Shown(&shown);
+    if !program.exists() {
+        return Err(format!("there is no {shown} on this host"));
+    }
+    if program.is_dir() {
+        return match handler::programs_of(program)?.is_empty() {
+            true => Err(format!("the directory {shown} has no program in it")),
+            false => Ok(()),
+        };
+    }
+    if handler::is_executable(program) { Ok(()) } else { Err(format!("{shown} is not executable")) }
 }
 
 /// A configuration in words, derived values included.
@@ -119,10 +164,12 @@ fn describe_ticket(out: &mut String, configuration: &Configuration, ticket: &Tic
     if weights.iter().any(|weight| *weight != 0) {
         writeln!(out, "     weights {}", weights.iter().map(i32::to_string).collect::<Vec<_>>().join(","))?;
     }
-    if let Some(Handler { program, arguments }) = &ticket.handler {
-        write!(out, "     before-acquire-handler {}", program.display())?;
-        arguments.iter().try_for_each(|argument| write!(out, " {argument}"))?;
-        writeln!(out)?;
+    if let Some(handler) = &ticket.handler {
+        writeln!(out, "     before-acquire-handler {}", CommandLine(handler))?;
+    }
+    if let Some(command) = &ticket.on_stuck_revoke {
+        let grace = Span(lease::stuck_grace(settings));
+        writeln!(out, "     on-stuck-revoke {}: {grace} after a lease's end", CommandLine(command))?;
     }
     for prerequisite in &settings.prerequisites {
         let scope = match prerequisite.scope {
@@ -141,6 +188,16 @@ fn describe_lease(out: &mut String, ticket: &Ticket) -> fmt::Result {
     writeln!(out, "     expire {}, renewal-freq {}{origin}", Span(settings.expire), Span(settings.renewal))?;
     let free = Span(settings.expire + settings.acquire_after);
     writeln!(out, "     acquire-after {}: a lost ticket is free after {free}", Span(settings.acquire_after))
+}
+
+/// A program and its arguments.
+struct CommandLine<'a>(&'a Handler);
+
+impl fmt::Display for CommandLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.program.display())?;
+        self.0.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+    }
 }
 
 /// A span as a configuration writes it, with its unit.

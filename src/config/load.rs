@@ -7,6 +7,7 @@ use super::{ArgumentTooLong, Configuration};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, ToSocketAddrs};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where a configuration that is given by its name is.
@@ -73,6 +74,11 @@ pub fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
 /// At most one byte more than [`MAX_FILE`], which the parser refuses.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
+    // A pipe without a writer would block open() for ever, a terminal read().
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("a directory, a pipe or a device, expected a regular file"));
+    }
+    file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -6,8 +6,8 @@
 //! not check again. [`load`] reads files and asks the system's resolver, [`read_key`] reads the key,
 //! [`check`] words what was understood.
 //!
-//! The syntax is booth's (boothd(8)), with three keys more: `store`, `journal`,
-//! `allow-address-translation`.
+//! The syntax is booth's (boothd(8)), with four keys more: `store`, `journal`,
+//! `allow-address-translation`, `on-stuck-revoke`.
 
 mod argument;
 mod check;
@@ -133,15 +133,19 @@ pub struct Ticket {
     pub renewal_configured: bool,
     /// `before-acquire-handler`.
     pub handler: Option<Handler>,
+    /// `on-stuck-revoke`.
+    pub on_stuck_revoke: Option<Handler>,
 }
 
-/// `before-acquire-handler`.
+/// `before-acquire-handler` or `on-stuck-revoke`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handler {
     /// A program, or a directory of programs: which of them is seen when it is run.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// Its line.
+    pub line: u32,
 }
 
 impl Configuration {

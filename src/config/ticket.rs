@@ -4,12 +4,13 @@
 use super::diagnostic::{Diagnostics, Shown};
 use super::value::{self, Checked};
 use super::{Handler, Ticket};
+use booth_core::lease;
 use booth_core::member::MAX_MEMBERS;
 use booth_core::settings::{MAX_PREREQUISITES, Mode, Name, Prerequisite, TicketSettings};
 use booth_core::time::Millis;
 
 /// The keys of a ticket.
-pub(super) const TICKET_KEYS: [&str; 9] = [
+pub(super) const TICKET_KEYS: [&str; 10] = [
     "expire",
     "timeout",
     "retries",
@@ -17,6 +18,7 @@ pub(super) const TICKET_KEYS: [&str; 9] = [
     "acquire-after",
     "weights",
     "before-acquire-handler",
+    "on-stuck-revoke",
     "attr-prereq",
     "mode",
 ];
@@ -46,6 +48,7 @@ pub(super) struct TicketDraft {
     acquire_after: Option<At<Millis>>,
     weights: Option<At<Vec<i32>>>,
     handler: Option<At<Handler>>,
+    on_stuck_revoke: Option<At<Handler>>,
     mode: Option<At<Mode>>,
     prerequisites: Vec<At<Prerequisite>>,
 }
@@ -72,6 +75,7 @@ impl TicketDraft {
             acquire_after: None,
             weights: None,
             handler: None,
+            on_stuck_revoke: None,
             mode: None,
             prerequisites: Vec::new(),
         }
@@ -101,7 +105,8 @@ impl TicketDraft {
                 put(&mut self.retries, own, line, key, parsed, found);
             }
             "weights" => put(&mut self.weights, own, line, key, value::weights(text), found),
-            "before-acquire-handler" => put(&mut self.handler, own, line, key, value::handler(text), found),
+            "before-acquire-handler" => put(&mut self.handler, own, line, key, value::handler(line, key, text), found),
+            "on-stuck-revoke" => put(&mut self.on_stuck_revoke, own, line, key, value::handler(line, key, text), found),
             "mode" => put(&mut self.mode, own, line, key, value::mode(text), found),
             "attr-prereq" => self.add_prerequisite(line, text, found),
             _ => return Known::No,
@@ -132,6 +137,7 @@ impl TicketDraft {
         let mode = self.mode.as_ref().map_or(Mode::Automatic, |at| at.value);
         let sound = self.check_times(expire, timeout, retries, renewal, found);
         self.warn(members, mode, acquire_after, found);
+        let last_resort_line = self.on_stuck_revoke.as_ref().map(|at| at.line.max(self.line));
 
         let mut weights = [0; MAX_MEMBERS];
         for (slot, weight) in weights.iter_mut().zip(self.weights.iter().flat_map(|at| &at.value)) {
@@ -147,11 +153,16 @@ impl TicketDraft {
             acquire_after,
             weights,
             before_acquire: self.handler.is_some(),
+            on_stuck_revoke: self.on_stuck_revoke.is_some(),
             prerequisites: self.prerequisites.into_iter().take(MAX_PREREQUISITES).map(|at| at.value).collect(),
         };
+        if let Some(line) = last_resort_line {
+            warn_of_last_resort(line, &settings, found);
+        }
         let renewal_configured = self.renewal.is_some();
         let handler = self.handler.map(|at| at.value);
-        sound.then_some(Ticket { line: self.line, settings, renewal_configured, handler })
+        let on_stuck_revoke = self.on_stuck_revoke.map(|at| at.value);
+        sound.then_some(Ticket { line: self.line, settings, renewal_configured, handler, on_stuck_revoke })
     }
 
     /// timeout*(retries+1) < renewal-freq < expire. No product here can overflow: see
@@ -224,14 +235,32 @@ impl TicketDraft {
             let line = weights.line.max(self.line);
             found.warn(line, format!("{name}: {count} weights for {members} members; those missing are 0"));
         }
-        if let Some(handler) = &self.handler
-            && !handler.value.program.is_absolute()
-        {
-            let program = handler.value.program.to_string_lossy();
-            let program = Shown(&program);
-            let line = handler.line.max(self.line);
-            found.warn(line, format!("{name}: before-acquire-handler {program} is not an absolute path"));
+        let commands = [("before-acquire-handler", &self.handler), ("on-stuck-revoke", &self.on_stuck_revoke)];
+        for (key, command) in commands.into_iter().filter_map(|(key, command)| Some((key, command.as_ref()?))) {
+            if !command.value.program.is_absolute() {
+                let program = command.value.program.to_string_lossy();
+                let (program, line) = (Shown(&program), command.line.max(self.line));
+                found.warn(line, format!("{name}: {key} {program} is not an absolute path"));
+            }
         }
+    }
+}
+
+/// The last resort of a ticket that has none to give, or that would come too late.
+fn warn_of_last_resort(line: u32, settings: &TicketSettings, found: &mut Diagnostics<'_>) {
+    let name = if settings.name.is_empty() { "ticket" } else { &settings.name };
+    let (after, grace) = (settings.acquire_after.0, lease::stuck_grace(settings).0);
+    if settings.mode == Mode::Manual {
+        found.warn(line, format!("{name}: on-stuck-revoke is never run: a manual ticket has no lease that could end"));
+    } else if after <= grace {
+        found.warn(
+            line,
+            format!(
+                "{name}: on-stuck-revoke comes too late: another site may take the ticket acquire-after ({after} ms) \
+                 after the end of the lease, and the command is run {grace} ms after it; expected acquire-after to be \
+                 longer than that and what the command takes together"
+            ),
+        );
     }
 }
 

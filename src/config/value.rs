@@ -210,10 +210,10 @@ pub(super) fn weights(value: &str) -> Checked<Vec<i32>> {
 }
 
 /// A program and its arguments, separated by blanks; quotes mean nothing, and no shell sees it.
-pub(super) fn handler(value: &str) -> Checked<Handler> {
+pub(super) fn handler(line: u32, key: &str, value: &str) -> Checked<Handler> {
     let mut words = value.split_whitespace();
-    let program = words.next().ok_or("before-acquire-handler is empty, expected PROGRAM [ARGUMENT...]")?;
-    Ok(Handler { program: path("before-acquire-handler", program)?, arguments: words.map(str::to_owned).collect() })
+    let program = words.next().ok_or_else(|| format!("{key} is empty, expected PROGRAM [ARGUMENT...]"))?;
+    Ok(Handler { program: path(key, program)?, arguments: words.map(str::to_owned).collect(), line })
 }
 
 /// `auto|manual NAME eq|ne VALUE`.

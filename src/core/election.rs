@@ -10,7 +10,7 @@ use crate::member::{MemberIndex, MemberSet, is_majority};
 use crate::notice::Event;
 use crate::options::Word;
 use crate::settings::PrerequisiteScope;
-use crate::sink::{HandlerRequest, Sink};
+use crate::sink::{HandlerKind, HandlerRequest, Sink};
 use crate::ticket::{Ask, Ballot, Deferred, Planned, Purpose, Ticket};
 use crate::time::{Instant, Millis, WallTime};
 use crate::turn::{Draft, FromPeer, Turn};
@@ -78,7 +78,8 @@ impl Ticket {
         if self.settings.before_acquire {
             let number = turn.sequence.request();
             self.handler = Some((number, Purpose::Acquire(planned.reason)));
-            let request = HandlerRequest { number, deadline: now + self.settings.expire, expires: WallTime(0) };
+            let (kind, deadline) = (HandlerKind::BeforeAcquire, now + self.settings.expire);
+            let request = HandlerRequest { kind, number, deadline, expires: WallTime(0) };
             turn.sink.run_handler(self.index, request);
             return;
         }

@@ -52,7 +52,7 @@ pub enum Input<'a> {
         /// How it ended.
         result: StoreResult<'a>,
     },
-    /// A before-acquire-handler has ended, or was killed at its deadline.
+    /// A ticket's program has ended, or was killed at its deadline.
     HandlerExited {
         /// The ticket.
         ticket: TicketIndex,

@@ -9,7 +9,7 @@ use crate::lease;
 use crate::member::{MemberIndex, MemberSet, SiteId, is_majority};
 use crate::notice::Event;
 use crate::options::Word;
-use crate::sink::{HandlerRequest, Sink, StoreTicket};
+use crate::sink::{HandlerKind, HandlerRequest, Sink, StoreTicket};
 use crate::ticket::{Ask, Leaving, Purpose, Round, RoundKind, Ticket};
 use crate::time::{Instant, Millis, WallTime};
 use crate::turn::{Draft, FromPeer, Turn};
@@ -34,7 +34,8 @@ impl Ticket {
         let number = turn.sequence.request();
         self.handler = Some((number, Purpose::Renew));
         let deadline = lease::give_up_at(&self.settings, lease);
-        turn.sink.run_handler(self.index, HandlerRequest { number, deadline, expires: turn.now.wall_at(lease) });
+        let (kind, expires) = (HandlerKind::BeforeAcquire, turn.now.wall_at(lease));
+        turn.sink.run_handler(self.index, HandlerRequest { kind, number, deadline, expires });
     }
 
     /// Starts a round of heartbeats: the lease is counted from here (S4).
@@ -178,6 +179,7 @@ impl Ticket {
         }
         let first = self.lease.is_none();
         self.lease = Some(end);
+        self.store.stuck_from = end;
         self.promise.lead(&self.settings, me, end);
         self.revoked = false;
         self.ever_held = true;
@@ -272,6 +274,7 @@ impl Ticket {
     pub(crate) fn succeeded_by<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leader: MemberIndex) {
         turn.event(self.index, Event::Succeeded { by: leader });
         self.become_follower(turn, None);
+        self.store.stuck_from = turn.now.boot;
         self.want_revoked(turn, None);
     }
 

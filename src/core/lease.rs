@@ -22,6 +22,9 @@ const READING: Millis = Millis(2);
 /// The longest time that a revoke in the store is given before the lease's end.
 const LONGEST_REVOKE_MARGIN: Millis = Millis(5_000);
 
+/// The shortest time that a store gets to confirm a revoke before the last resort.
+const LEAST_STUCK_GRACE: Millis = Millis(1_000);
+
 /// What is taken off a ticket's lease, and when its holder starts to give it up (S4).
 pub fn margins(settings: &TicketSettings) -> Margins {
     let drift = Millis(settings.expire.0 / DRIFT_PARTS) + READING;
@@ -44,6 +47,14 @@ pub fn heartbeat_validity(settings: &TicketSettings, wordless: bool) -> Millis {
 /// When a holder whose lease ends at `lease_end` tells its store to revoke (S4).
 pub fn give_up_at(settings: &TicketSettings, lease_end: Instant) -> Instant {
     lease_end - margins(settings).revoke
+}
+
+/// How long after the end of its lease a holder waits for its store to confirm the revoke before it
+/// turns to the last resort (`on-stuck-revoke`): as long again as the store was given before that end,
+/// but time enough for one call of `crm_ticket`. Others may hold the ticket `acquire-after` after the
+/// end, so it is no longer than need be.
+pub fn stuck_grace(settings: &TicketSettings) -> Millis {
+    margins(settings).revoke.max(LEAST_STUCK_GRACE)
 }
 
 /// `acquire-after` by a clock that may be fast, so that no less has really passed (S3).

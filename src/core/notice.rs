@@ -153,6 +153,8 @@ pub enum Event {
         /// For how long.
         by: Millis,
     },
+    /// The store has not confirmed the revoke in time: `on-stuck-revoke` is run. To be shouted.
+    LastResort,
     /// The store finished a grant after the lease's end; it is revoked at once (S8).
     GrantTooLate,
     /// The ticket was found granted in the store without a lease; it is revoked there.

@@ -27,6 +27,7 @@ impl Ticket {
             turn.event(self.index, Event::WithoutMemory { until });
         }
         if turn.is_site(turn.me()) {
+            self.suspect_store(turn);
             self.drive_store(turn);
         } else {
             self.store.loaded = true;
@@ -77,6 +78,7 @@ impl Ticket {
         }
         self.store.loaded = true;
         self.store.attempts = 0;
+        self.store.revoke_since = None;
         let me = turn.id(turn.me());
         turn.event(self.index, Event::Loaded { granted: stored.granted });
         self.store.stored = if stored.granted { Stored::Granted } else { Stored::NotGranted };
@@ -103,6 +105,7 @@ impl Ticket {
             let end = lease::give_up_at(&self.settings, turn.now.boot + left);
             if ours && credible && end > turn.now.boot {
                 self.stale_until = Some(end);
+                self.store.stuck_from = turn.now.boot + left;
             } else {
                 turn.event(self.index, Event::StaleGrant);
                 self.want_revoked(turn, None);

@@ -115,6 +115,8 @@ pub struct TicketSettings {
     pub weights: [i32; MAX_MEMBERS],
     /// Whether a `before-acquire-handler` is configured.
     pub before_acquire: bool,
+    /// Whether an `on-stuck-revoke` is configured.
+    pub on_stuck_revoke: bool,
     /// `attr-prereq` lines.
     pub prerequisites: Vec<Prerequisite, MAX_PREREQUISITES>,
 }
@@ -135,6 +137,7 @@ pub(crate) mod tests {
             acquire_after: Millis(acquire_after),
             weights: [0; MAX_MEMBERS],
             before_acquire: false,
+            on_stuck_revoke: false,
             prerequisites: Vec::new(),
         }
     }

@@ -19,7 +19,7 @@ pub trait Sink {
     /// Read or write the store. A newer request for a ticket replaces one that has not started, and
     /// a revoke ends a running write of the same ticket.
     fn store(&mut self, ticket: TicketIndex, request: StoreRequest<'_>);
-    /// Run the ticket's before-acquire-handler.
+    /// Run one of the ticket's programs.
     fn run_handler(&mut self, ticket: TicketIndex, request: HandlerRequest);
     /// Answer a client.
     fn reply(&mut self, client: ClientId, reply: Reply<'_>);
@@ -101,14 +101,25 @@ pub struct StoreTicket {
     pub term: u32,
 }
 
-/// A request to run a before-acquire-handler.
+/// Which of a ticket's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandlerKind {
+    /// `before-acquire-handler`: may this site have the ticket?
+    BeforeAcquire,
+    /// `on-stuck-revoke`: the last resort. Nobody waits for its result.
+    StuckRevoke,
+}
+
+/// A request to run one of a ticket's programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlerRequest {
+    /// Which program.
+    pub kind: HandlerKind,
     /// Comes back with the result.
     pub number: RequestNumber,
     /// When it is killed, with its process group.
     pub deadline: Instant,
-    /// `BOOTH_TICKET_EXPIRES`: the end of the lease that runs, or the epoch.
+    /// `BOOTH_TICKET_EXPIRES`: the end of the lease that runs, or has ended last; or the epoch.
     pub expires: WallTime,
 }
 

@@ -46,8 +46,12 @@ pub(crate) struct StoreState {
     pub(crate) claimed: bool,
     pub(crate) retry_at: Option<Instant>,
     pub(crate) attempts: u32,
-    /// Since when a revoke is wanted.
+    /// Since when a revoke is wanted, or would be if the store could be read.
     pub(crate) revoke_since: Option<Instant>,
+    /// From when a revoke may be taken for stuck: the end of our newest lease, or when we woke up since.
+    pub(crate) stuck_from: Instant,
+    /// When `on-stuck-revoke` was run; the store has confirmed nothing since.
+    pub(crate) last_resort: Option<Instant>,
 }
 
 impl StoreState {
@@ -61,6 +65,8 @@ impl StoreState {
             retry_at: None,
             attempts: 0,
             revoke_since: None,
+            stuck_from: Instant(0),
+            last_resort: None,
         }
     }
 
@@ -124,6 +130,7 @@ impl StoreState {
         let before = self.stored;
         self.stored = if ticket.granted { Stored::Granted } else { Stored::NotGranted };
         self.attempts = 0;
+        self.last_resort = None;
         if self.wanted == Some(ticket) {
             self.wanted = None;
         }

@@ -446,6 +446,7 @@ impl Ticket {
         let now = turn.now.boot;
         self.give_up_if_due(turn);
         self.revoke_stale_if_due(turn);
+        self.last_resort_if_due(turn);
         self.forget_leader_if_lost(turn);
         if self.forgetful_until.is_some_and(|until| now >= until) {
             self.forgetful_until = None;
@@ -502,6 +503,7 @@ impl Ticket {
             self.round.map(|round| round.resend_at),
             self.commit_due.then_some(self.commit_at),
             self.store.next_deadline(),
+            self.last_resort_at(),
         ]
         .into_iter()
         .flatten()
@@ -531,7 +533,8 @@ impl Ticket {
             commit_pending: (leading && now < self.commit_at).then_some(self.commit_at),
             term: self.newest_term(),
             granted_here: self.store.stored == Stored::Granted,
-            revoke_overdue: self.store.revoke_since.filter(|_| !leading),
+            revoke_overdue: self.store.revoke_since.filter(|since| !leading && *since <= now),
+            last_resort: self.store.last_resort,
             remembers: !self.forgetful(),
         }
     }

@@ -53,6 +53,8 @@ pub struct TicketView<'a> {
     pub granted_here: bool,
     /// Since when a revoke is due in the store but not done.
     pub revoke_overdue: Option<Instant>,
+    /// When `on-stuck-revoke` was run for that revoke.
+    pub last_resort: Option<Instant>,
     /// Whether this member remembers its votes and promises (S7).
     pub remembers: bool,
 }

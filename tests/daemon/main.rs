@@ -13,4 +13,5 @@ mod patience;
 mod process;
 mod running;
 mod store;
+mod stuck_revoke;
 mod support;

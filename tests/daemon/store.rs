@@ -11,13 +11,18 @@ use std::time::{Duration, Instant};
 /// A site alone, whose `crm_ticket` is the stand-in.
 fn place(name: &str) -> Place {
     let place = Place::new(name);
-    place.configure_alone("store = pacemaker\nticket = T\nexpire = 12\ntimeout = 500ms\nretries = 3\n");
-    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in/crm_ticket");
-    std::os::unix::fs::symlink(stand_in, place.directory.join("crm_ticket")).unwrap();
+    stand_in_place(&place, "ticket = T\nexpire = 12\ntimeout = 500ms\nretries = 3\n");
     place
 }
 
-fn start(place: &Place) -> Daemon {
+/// Gives a site alone the stand-in, and these further lines.
+pub fn stand_in_place(place: &Place, lines: &str) {
+    place.configure_alone(&format!("store = pacemaker\n{lines}"));
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in/crm_ticket");
+    std::os::unix::fs::symlink(stand_in, place.directory.join("crm_ticket")).unwrap();
+}
+
+pub fn start(place: &Place) -> Daemon {
     start_by(place, place.command())
 }
 
@@ -28,14 +33,14 @@ fn start_by(place: &Place, mut command: Command) -> Daemon {
 }
 
 /// What the stand-in does, in shell, from the next call on.
-fn behave(place: &Place, line: &str) {
+pub fn behave(place: &Place, line: &str) {
     let new = place.directory.join("behaviour.new");
     fs::write(&new, line).unwrap();
     fs::rename(new, place.directory.join("behaviour.T")).unwrap();
 }
 
 /// The verbs that the stand-in was called with.
-fn verbs(place: &Place) -> Vec<String> {
+pub fn verbs(place: &Place) -> Vec<String> {
     let calls = fs::read_to_string(place.directory.join("calls")).unwrap_or_default();
     calls.lines().filter_map(|line| line.split_whitespace().nth(2)).map(str::to_owned).collect()
 }

@@ -63,6 +63,7 @@ pub fn ticket(name: &str, expire: u64, acquire_after: u64) -> TicketSettings {
         acquire_after: Millis(acquire_after),
         weights: [0; MAX_MEMBERS],
         before_acquire: false,
+        on_stuck_revoke: false,
         prerequisites: Default::default(),
     }
 }

@@ -148,9 +148,10 @@ fn print_ticket(ticket: &Ticket, line: &mut impl FnMut(&str, &str)) {
         line("renewal-freq", &span(settings.renewal));
     }
     line("weights", &settings.weights.map(|weight| weight.to_string()).join(","));
-    if let Some(handler) = &ticket.handler {
+    let commands = [("before-acquire-handler", &ticket.handler), ("on-stuck-revoke", &ticket.on_stuck_revoke)];
+    for (key, handler) in commands.into_iter().filter_map(|(key, handler)| Some((key, handler.as_ref()?))) {
         let words = std::iter::once(handler.program.to_string_lossy().into_owned());
-        line("before-acquire-handler", &words.chain(handler.arguments.iter().cloned()).collect::<Vec<_>>().join(" "));
+        line(key, &words.chain(handler.arguments.iter().cloned()).collect::<Vec<_>>().join(" "));
     }
     for prerequisite in &settings.prerequisites {
         let scope = if prerequisite.scope == PrerequisiteScope::Auto { "auto" } else { "manual" };
@@ -164,7 +165,10 @@ fn without_lines(configuration: &Configuration) -> String {
     let mut configuration = configuration.clone();
     configuration.authfile.iter_mut().for_each(|file| file.line = 0);
     configuration.members.iter_mut().for_each(|member| member.line = 0);
-    configuration.tickets.iter_mut().for_each(|ticket| ticket.line = 0);
+    for ticket in &mut configuration.tickets {
+        ticket.line = 0;
+        ticket.handler.iter_mut().chain(&mut ticket.on_stuck_revoke).for_each(|handler| handler.line = 0);
+    }
     format!("{configuration:?}")
 }
 
