@@ -82,6 +82,11 @@ impl Queue {
         self.entries.peek().map(|entry| entry.at_ms)
     }
 
+    /// Keeps only what this wants kept: the time of each, and what it is.
+    pub fn retain(&mut self, keep: impl Fn(u64, &Pending) -> bool) {
+        self.entries.retain(|entry| keep(entry.at_ms, &entry.pending));
+    }
+
     pub fn pop_due(&mut self, now_ms: u64) -> Option<Pending> {
         self.next_at().filter(|at| *at <= now_ms)?;
         self.entries.pop().map(|entry| entry.pending)
