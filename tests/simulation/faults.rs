@@ -5,6 +5,8 @@ use booth_core::wire::Command;
 
 /// Wall clocks are stepped by an hour at most.
 const LARGEST_STEP_US: i64 = 3_600_000_000;
+/// Two that are stepped by so much, one ahead and one back, differ by less than `maxtimeskew`.
+const FAR_STEP_US: i64 = 250_000_000;
 /// Both copies of a record.
 const RECORD_LEN: u64 = 1024;
 /// The bits of one copy.
@@ -38,7 +40,7 @@ const KINDS: [Kind; 27] = [
         running(world, dice, |world, _, host| world.kill_and_lose_journal(host))
     }),
     kind("killed and started", 3, |world, dice| running(world, dice, restart)),
-    kind("started", 9, |world, dice| start(world, dice)),
+    kind("started", 9, start),
     kind("all of a sort killed", 1, kill_a_sort),
     kind("frozen", 2, |world, dice| running(world, dice, |world, _, host| world.freeze(host))),
     kind("suspended", 2, |world, dice| running(world, dice, |world, _, host| world.suspend(host))),
@@ -198,7 +200,8 @@ fn thaw(world: &mut World, dice: &mut Dice) -> bool {
 
 fn step_clock(world: &mut World, dice: &mut Dice) -> bool {
     let host = one(world, dice);
-    let largest = dice.one_of(&[2_000_000, 250_000_000, LARGEST_STEP_US]);
+    let largest = dice.one_of(&[2_000_000, FAR_STEP_US, LARGEST_STEP_US]);
+    world.clocks_far_off |= largest > FAR_STEP_US;
     world.hosts[host].wall_step_us = dice.roll(2 * largest as u64 + 1) as i64 - largest;
     true
 }

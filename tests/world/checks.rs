@@ -180,20 +180,31 @@ impl World {
 
     // ---- clients -----------------------------------------------------------------------------
 
-    /// S9: who waits for a revoke hears of its success when the store has said so.
+    /// S8: who waits for a grant hears of its success when the store has said so. S9: nor is it otherwise with a
+    /// revoke; and nobody is answered after the last answer.
     pub(super) fn check_answer(&self, host: usize, client: u64, message: &Message<'_>, last: bool) {
         let Some(waiting) = self.waiting.get(&client) else {
             panic!("S9: client {client} is answered after its last answer\n{}", self.story());
         };
-        let Body::Ticket(body) = message.body else { return };
-        let Some(ticket) = self.ticket_named(body.name) else { return };
-        if waiting.command != Command::ClientRevoke || message.header.outcome != Outcome::Success || !last {
+        let Some(ticket) = waiting.ticket.filter(|_| last && message.header.outcome == Outcome::Success) else {
             return;
-        }
+        };
         let held = self.hosts[host].store[ticket];
-        // A request of an earlier life of the daemon may still run; nobody but the guard knows of it (S12).
-        let kept = !held.granted || held.life != self.hosts[host].life || !self.hosts[host].is_ours();
-        assert!(kept, "S9: client {client} hears of a revoke that is not done\n{}", self.story());
+        // A request of an earlier life of the daemon may still run; nobody but the guard knows of it (S12). The guard
+        // may have been there before the answer as well.
+        let kept = |granted: bool| {
+            let others = held.guarded || held.life != self.hosts[host].life;
+            held.granted == granted || others || !self.hosts[host].is_ours()
+        };
+        match waiting.command {
+            Command::ClientGrant => {
+                assert!(kept(true), "S8: client {client} hears of a grant that is not done\n{}", self.story());
+            }
+            Command::ClientRevoke => {
+                assert!(kept(false), "S9: client {client} hears of a revoke that is not done\n{}", self.story());
+            }
+            _ => {}
+        }
     }
 
     // ---- what a member believes --------------------------------------------------------------

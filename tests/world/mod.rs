@@ -92,6 +92,8 @@ pub struct World {
     pub live: bool,
     /// Whether some hosts speak as the reference does.
     pub mixed: bool,
+    /// Whether a wall clock has been stepped by so much that two may differ by more than `maxtimeskew`.
+    pub clocks_far_off: bool,
     pub replies: Vec<(u64, Outcome, bool)>,
     clients: u64,
     waiting: BTreeMap<u64, Waiting>,
@@ -153,6 +155,7 @@ impl World {
             verbose: true,
             live: false,
             mixed: false,
+            clocks_far_off: false,
             replies: Vec::new(),
             clients: 0,
             waiting: BTreeMap::new(),

@@ -34,6 +34,8 @@ pub struct Held {
     pub life: u32,
     /// How far the wall clock was stepped by then.
     step_us: i64,
+    /// Whether the guard has revoked it since.
+    pub guarded: bool,
 }
 
 /// What a host's store does with requests.
@@ -106,7 +108,7 @@ impl World {
         let StoreTicket { granted, expires, term, owner } = *write;
         let step_us = self.hosts[host].wall_step_us;
         self.hosts[host].store[ticket.at()] =
-            Held { granted, owner: owner.map(|owner| owner.0), expires, term, life, step_us };
+            Held { granted, owner: owner.map(|owner| owner.0), expires, term, life, step_us, guarded: false };
         if granted != before.granted {
             let what = if granted { "granted" } else { "revoked" };
             self.say(host, format_args!("store {}: {what}", ticket.0));
@@ -167,7 +169,8 @@ impl World {
         for host in 0..self.plan.sites {
             for ticket in 0..self.plan.tickets.len() {
                 if self.now_ms >= self.hosts[host].runs_out_ms[ticket] && !self.answers_for(host, ticket) {
-                    self.hosts[host].store[ticket].granted = false;
+                    let held = &mut self.hosts[host].store[ticket];
+                    (held.granted, held.guarded) = (false, true);
                     self.say(host, format_args!("store {ticket}: revoked by the guard"));
                     self.look_after(host, ticket);
                     self.check_holders();
