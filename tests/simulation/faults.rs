@@ -282,6 +282,7 @@ pub fn stop(world: &mut World) {
     world.net = Net::GOOD;
     world.forget_stragglers();
     mend_stores(world);
+    world.end_handlers();
     for host in 0..world.hosts.len() {
         world.forget_tear(host);
         world.hosts[host].journal_fails = false;

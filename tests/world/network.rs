@@ -236,7 +236,7 @@ impl World {
         }
         // Whatever is due happens first, and is not what the datagram has done.
         self.input(to, Input::Tick);
-        if !self.is_up(to) {
+        if !self.is_up(to) || self.hosts[to].wake_ms.is_some_and(|at| at <= self.now_ms) {
             return;
         }
         self.events += 1;

@@ -192,6 +192,16 @@ impl World {
 
     // ---- handlers ----------------------------------------------------------------------------
 
+    /// Handlers that hang are done: nobody waits for their deadlines, which may be days away.
+    pub fn end_handlers(&mut self) {
+        for mut pending in self.queue.take_handlers() {
+            if let Pending::Handler { success, .. } = &mut pending {
+                *success = true;
+            }
+            self.enqueue(0, pending);
+        }
+    }
+
     pub(super) fn run_handler(&mut self, host: usize, ticket: TicketIndex, request: &HandlerRequest, now: Instant) {
         let on = &self.hosts[host];
         let (number, hangs, life) = (request.number, on.handler_hangs, on.life);
