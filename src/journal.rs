@@ -6,8 +6,8 @@
 //!
 //! - The file is written in full when it is made: a full disk is met at the start, not at a vote.
 //! - It is made anew (beside the old one, then renamed over it) when the configured tickets are not
-//!   those in the file, in number or order, and when damage was found. Tickets that stay keep their
-//!   memory; one that leaves the configuration is forgotten.
+//!   those in the file, in number or order, when damage was found, and when the two copies of a record
+//!   are not the same. Tickets that stay keep their memory; one that leaves the configuration is forgotten.
 //! - It belongs to one member: a journal with another site id (a copied machine, two daemons with one
 //!   path) is refused, not overwritten. It is locked while it is open.
 //! - Nothing is allocated when a record is written.
@@ -216,6 +216,9 @@ struct Found {
     damaged: usize,
     /// Not one slot could be read, and they are not all zeros.
     unreadable: bool,
+    /// The copies of a record are not the same: the machine has stopped between the two. Were the newer one
+    /// damaged later, the older one would be read as truth.
+    uneven: bool,
 }
 
 impl Found {
@@ -229,6 +232,7 @@ impl Found {
     fn is_whole(&self, places: &[Place]) -> bool {
         let (used, free) = self.places.split_at(places.len().min(self.places.len()));
         self.damaged == 0
+            && !self.uneven
             && self.places.len() == half_len(places.len()) / SLOT_LEN
             && used == places
             && free.iter().all(|place| place.ticket.is_empty())
@@ -288,6 +292,7 @@ fn examine(path: &Path, mut file: &File, me: SiteId) -> Result<Found, JournalErr
             // Good, but no pair: the file has been cut, or put together from pieces.
             found.damaged += 2;
         }
+        found.uneven |= first != second;
         let entry = entry.unwrap_or(Entry { member: me, ticket: "", sequence: 0, record: None });
         let Entry { ticket, sequence, record, .. } = entry;
         found.places.push(Place { ticket: ticket.to_owned(), sequence, record });

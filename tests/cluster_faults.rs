@@ -6,7 +6,7 @@ mod world;
 
 use booth_core::member::SiteId;
 use booth_core::sink::Record;
-use booth_core::view::Holder;
+use booth_core::view::{Holder, Role};
 use booth_core::wire::{self, Body, Command, Outcome};
 use world::{Plan, World, ticket};
 
@@ -315,4 +315,31 @@ fn a_silent_member_is_named_once_and_again_when_it_is_heard() {
     world.boot(ARBITRATOR);
     world.run(EXPIRE);
     assert_eq!((said(&world, "NoAnswer"), said(&world, "HeardAgain")), (1, 1), "{}", story(&world));
+}
+
+/// A leader that had just been elected, and not been confirmed yet, told a member that asked what it knew of the revoke
+/// before its election: the member took back the promise that the leader counted on, and followed it no more.
+#[test]
+fn a_new_leader_does_not_announce_the_revoke_before_its_election() {
+    let mut world = granted(plan(0));
+    (world.net.least_delay_ms, world.net.most_delay_ms) = (1, 1);
+    world.revoke(SITE1, "T");
+    world.run(1_000);
+    world.kill(ARBITRATOR);
+    world.isolate(ARBITRATOR);
+    world.capture = true;
+    world.boot(ARBITRATOR);
+    let status = world.captured.iter().find(|(from, to, _)| (*from, *to) == (ARBITRATOR, SITE1)).cloned().unwrap();
+    world.capture = false;
+    world.run(2_000);
+    world.heal();
+    world.grant(SITE1, "T");
+    let elected = |world: &World| world.node(SITE1).tickets(world.now(SITE1)).next().unwrap().role == Role::Leader;
+    world.run_until(1_000, elected).unwrap();
+    world.inject(ARBITRATOR, SITE1, &status.2);
+    world.run(1_000);
+    world.kill(SITE2);
+    world.run(3 * EXPIRE);
+    assert_eq!(world.holder(0), Some(SITE1), "{}", story(&world));
+    assert_eq!(world.grants, 2, "{}", story(&world));
 }

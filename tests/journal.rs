@@ -155,6 +155,23 @@ fn damage_is_noticed_and_repaired_or_means_no_memory() {
 }
 
 /// S7: whatever is cut off, zeroed or overwritten, the answer is the newest record or no memory.
+/// The machine stopped when the first copy was written and the second was not; the first went bad later, and the
+/// older record in the second was read as truth: a vote was forgotten (S1, S7).
+#[test]
+fn a_write_that_reached_one_copy_is_completed_at_the_start() {
+    let path = directory("uneven").join("journal");
+    open(&path, &["a"]).journal.write(TicketIndex(0), &record(1)).unwrap();
+    let old = fs::read(&path).unwrap();
+    open(&path, &["a"]).journal.write(TicketIndex(0), &record(2)).unwrap();
+    let mut torn = fs::read(&path).unwrap();
+    let half = torn.len() / 2;
+    torn[half..].copy_from_slice(&old[half..]);
+    fs::write(&path, &torn).unwrap();
+    assert_eq!(open(&path, &["a"]).memories, [Some(record(2))]);
+    damage(&path, 0, true, false);
+    assert_eq!(open(&path, &["a"]).memories, [Some(record(2))]);
+}
+
 #[test]
 fn a_cut_or_zeroed_file_never_yields_an_older_record() {
     let path = directory("cut").join("j");

@@ -214,7 +214,8 @@ impl Ticket {
         if self.role == Role::Candidate || (claims && known.is_none() && self.term > message.term) {
             return Ok(());
         }
-        let told = self.revoked && !self.store.may_be_granted() && !self.is_manual();
+        // Not as the leader, to whom the revoke is history as soon as a majority answers.
+        let told = self.revoked && self.role == Role::Follower && !self.store.may_be_granted() && !self.is_manual();
         if told && message.word.is_some() && message.term <= self.term {
             // It may have been down when the ticket was revoked, and is not to fight for it now.
             let revoke = Draft { reason: Reason::Administrator, term: self.term, ..Draft::new(Command::Revoke) };

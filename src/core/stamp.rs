@@ -90,7 +90,12 @@ impl Window {
             self.advance(stamp, tag, now);
             return Ok(());
         };
+        let seen = self.seen.contains(&(stamp, tag));
         if stamp > newest {
+            if seen {
+                // From before its clock was put right.
+                return Err(DropReason::Replayed);
+            }
             self.advance(stamp, tag, now);
             return Ok(());
         }
@@ -99,10 +104,11 @@ impl Window {
         }
         let same_second = precision == Precision::Second && stamp.seconds() == newest.seconds();
         let forgotten = stamp <= self.floor && !same_second;
-        if forgotten || self.seen.contains(&(stamp, tag)) {
+        if forgotten || seen {
             return Err(DropReason::Replayed);
         }
-        if newest > now.wall.after(skew) && now.boot.since(self.newest_at) >= reanchor {
+        let right = stamp <= now.wall.after(skew);
+        if right && newest > now.wall.after(skew) && now.boot.since(self.newest_at) >= reanchor {
             self.offset = None;
             self.advance(stamp, tag, now);
             return Ok(());
@@ -250,6 +256,19 @@ mod tests {
         assert_eq!(admit(&mut window, 2_000, Lateness::MustBeNewest, 2_000), Err(DropReason::Replayed));
         assert_eq!(admit(&mut window, 6_000, Lateness::MustBeNewest, 6_000), Ok(()));
         assert_eq!(admit(&mut window, 6_001, Lateness::MustBeNewest, 6_001), Ok(()));
+    }
+
+    /// A member's clock was far ahead and is still: a late message of its was taken for the newest, and what had come
+    /// before it could be replayed.
+    #[test]
+    fn a_late_message_of_a_clock_that_is_still_ahead_forgives_nothing() {
+        let mut window = Window::default();
+        assert_eq!(admit(&mut window, 3_602_000, Lateness::MustBeNewest, 2_000), Ok(()));
+        assert_eq!(admit(&mut window, 3_601_000, Lateness::MustBeNewest, 60_000), Err(DropReason::Replayed));
+        assert_eq!(admit(&mut window, 3_602_000, Lateness::MustBeNewest, 60_001), Err(DropReason::Replayed));
+        // Its clock is put right.
+        assert_eq!(admit(&mut window, 60_002, Lateness::MustBeNewest, 60_002), Ok(()));
+        assert_eq!(admit(&mut window, 3_602_000, Lateness::MustBeNewest, 60_003), Err(DropReason::Replayed));
     }
 
     #[test]

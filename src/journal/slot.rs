@@ -36,6 +36,9 @@
 //!   would hold n+1; so n is the newest that anybody was promised;
 //! - no copy good: the member has no memory of this ticket.
 //!
+//! A member that has read two copies which differ writes both anew before anything else: else the older one
+//! would be taken for the truth if the newer one went bad later.
+//!
 //! Writing the older of two slots in turn would need one write less, but then a damaged slot may be
 //! the newest: a torn write, whose answer never left, looks like a sector that went bad after its
 //! answer had left, and the older slot must not be read as truth.

@@ -1,13 +1,14 @@
 //! What is checked after every event, whatever happens. A message begins with the rule that was broken.
 //!
-//! Here the rules that stores, datagrams and records show from outside: S0 to S3, S7, S9, S12. A daemon that is not
-//! ours is held to none of them but S0.
+//! They see stores, datagrams, records and the members' views, nothing private. A daemon that is not ours is held to
+//! S0 alone.
 
 use super::{World, address};
-use booth_core::member::SiteId;
+use booth_core::member::{MemberIndex, MemberSet, SiteId, is_majority};
 use booth_core::settings::{Mode, TicketIndex};
 use booth_core::sink::{Record, StoreTicket};
-use booth_core::time::{Instant, Millis};
+use booth_core::time::{Instant, Millis, Now};
+use booth_core::view::{Holder, Role, TicketView};
 use booth_core::wire::{self, Body, Command, Header, LeaderField, Message, Outcome, Reason, TRAILER_LEN, TicketBody};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,8 @@ struct Member {
     votes: BTreeMap<(usize, u32), SiteId>,
     /// Elections that it has asked for on an administrator's word: ticket and term.
     administrators: BTreeSet<(usize, u32)>,
+    /// When it first said that it no longer holds a ticket: ticket and term.
+    releases: BTreeMap<(usize, u32), u64>,
     tickets: Vec<Seen>,
 }
 
@@ -37,20 +40,47 @@ struct Member {
 #[derive(Clone, Copy, Default)]
 struct Seen {
     owed: Option<Owed>,
-    /// When it last said that it no longer holds the ticket, with its store's word for it.
-    released_ms: u64,
-    /// When it last asked for a renewal.
-    renewed_ms: u64,
     /// It has started without memory: until then, by its clock, it votes for administrators only (S7).
     forgetful_until: Option<Instant>,
+    /// Who has voted for it or acknowledged a heartbeat of it since its start (S10).
+    confirmed_by: MemberSet,
+    view: View,
+}
+
+/// What can be seen of a ticket at a member and may only change in some ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    term: u32,
+    holder: Option<MemberIndex>,
+    expires: Option<Instant>,
+    leads: bool,
+    granted_here: bool,
 }
 
 /// What a member has promised about a ticket by its last acknowledgement (S2, S3).
 #[derive(Clone, Copy)]
 struct Owed {
     to: usize,
+    term: u32,
     /// By the member's own clock.
     until: Instant,
+    /// Whether the member has followed that leader ever since.
+    lasts: bool,
+}
+
+impl View {
+    fn of(view: &TicketView<'_>) -> View {
+        View {
+            term: view.term,
+            holder: match view.holder {
+                Holder::Member(member) => Some(member),
+                Holder::Never | Holder::Nobody => None,
+            },
+            expires: view.expires,
+            leads: view.role == Role::Leader,
+            granted_here: view.granted_here,
+        }
+    }
 }
 
 impl Checks {
@@ -76,7 +106,7 @@ impl Checks {
 
 impl World {
     /// Whether S0 is the administrator's business: a manual ticket, or one that was forced somewhere.
-    pub(super) fn is_exempt(&self, ticket: usize) -> bool {
+    pub fn is_exempt(&self, ticket: usize) -> bool {
         self.is_manual(ticket) || self.forced.contains(&ticket)
     }
 
@@ -93,7 +123,15 @@ impl World {
             let settings = &self.plan.tickets[ticket];
             let until = now + settings.expire + settings.acquire_after;
             let forgetful = memory.is_none_or(|memory| memory.forgetful);
-            self.checks.members[host].tickets[ticket].forgetful_until = forgetful.then_some(until);
+            let member = &mut self.checks.members[host];
+            if let Some((vote, term)) = memory.and_then(|memory| memory.vote.zip(Some(memory.voted_term))) {
+                // One that was torn, but has reached the disk.
+                member.votes.entry((ticket, term)).or_insert(vote);
+            }
+            let seen = &mut member.tickets[ticket];
+            seen.forgetful_until = forgetful.then_some(until);
+            seen.confirmed_by = MemberSet::EMPTY.with(MemberIndex(host as u8));
+            seen.view = View::default();
         }
     }
 
@@ -132,6 +170,9 @@ impl World {
         }
         let view = self.node(host).tickets(self.clock(host)).nth(ticket.at()).unwrap();
         assert!(view.expires.is_some(), "S8: {host} asks for a grant without a lease\n{}", self.story());
+        let confirmed = self.checks.members[host].tickets[ticket.at()].confirmed_by;
+        let fresh = is_majority(confirmed.len(), self.hosts.len());
+        assert!(fresh, "S10: {host} asks for a grant with {confirmed:?} behind it\n{}", self.story());
         let latest = self.clock(host).wall.after(self.plan.tickets[ticket.at()].expire);
         let stepped = self.hosts[host].wall_step_us != 0;
         assert!(stepped || write.expires <= latest, "S12: {write:?} outlasts every lease\n{}", self.story());
@@ -139,20 +180,74 @@ impl World {
 
     // ---- clients -----------------------------------------------------------------------------
 
-    /// S9: who waits for a revoke hears of its success when the store has said so.
+    /// S8: who waits for a grant hears of its success when the store has said so. S9: nor is it otherwise with a
+    /// revoke; and nobody is answered after the last answer.
     pub(super) fn check_answer(&self, host: usize, client: u64, message: &Message<'_>, last: bool) {
         let Some(waiting) = self.waiting.get(&client) else {
             panic!("S9: client {client} is answered after its last answer\n{}", self.story());
         };
-        let Body::Ticket(body) = message.body else { return };
-        let Some(ticket) = self.ticket_named(body.name) else { return };
-        if waiting.command != Command::ClientRevoke || message.header.outcome != Outcome::Success || !last {
+        let Some(ticket) = waiting.ticket.filter(|_| last && message.header.outcome == Outcome::Success) else {
             return;
-        }
+        };
         let held = self.hosts[host].store[ticket];
-        // A request of an earlier life of the daemon may still run; nobody but the guard knows of it (S12).
-        let kept = !held.granted || held.life != self.hosts[host].life || !self.hosts[host].is_ours();
-        assert!(kept, "S9: client {client} hears of a revoke that is not done\n{}", self.story());
+        // A request of an earlier life of the daemon may still run; nobody but the guard knows of it (S12). The guard
+        // may have been there before the answer as well.
+        let kept = |granted: bool| {
+            let others = held.guarded || held.life != self.hosts[host].life;
+            held.granted == granted || others || !self.hosts[host].is_ours()
+        };
+        match waiting.command {
+            Command::ClientGrant if !self.is_manual(ticket) => {
+                assert!(kept(true), "S8: client {client} hears of a grant that is not done\n{}", self.story());
+            }
+            Command::ClientRevoke => {
+                assert!(kept(false), "S9: client {client} hears of a revoke that is not done\n{}", self.story());
+            }
+            _ => {}
+        }
+    }
+
+    // ---- what a member believes --------------------------------------------------------------
+
+    /// Whether a member of ours has read its store and remembers its votes and promises for all tickets (S7).
+    pub fn is_ready(&self, host: usize) -> bool {
+        self.node(host).tickets(self.clock(host)).all(|view| view.remembers && view.role != Role::Loading)
+    }
+
+    /// Whether all members know who holds a ticket.
+    pub fn all_follow(&self, ticket: usize) -> bool {
+        let holder = self.holder(ticket).map(|holder| MemberIndex(holder as u8));
+        holder.is_some() && (0..self.hosts.len()).all(|host| self.seen_by(host)[ticket].holder == holder)
+    }
+
+    /// What a member of ours shows of its tickets.
+    pub(super) fn seen_by(&self, host: usize) -> Vec<View> {
+        let now = self.clock(host);
+        self.node(host).tickets(now).map(|view| View::of(&view)).collect()
+    }
+
+    /// S1: terms never go down. S2: no promise and no lease is shortened while it lasts.
+    pub(super) fn check_view(&mut self, host: usize, now: Now) {
+        let Some(node) = self.hosts[host].daemon.as_ref().and_then(|daemon| daemon.node()) else { return };
+        for (ticket, view) in node.tickets(now).enumerate() {
+            let before = self.checks.members[host].tickets[ticket].view;
+            let after = View::of(&view);
+            if after == before || view.manual {
+                continue;
+            }
+            let name = &self.hosts[host].name;
+            assert!(after.term >= before.term, "S1: {name} falls from {before:?} to {after:?}\n{}", self.story());
+            let led = before.leads && after.leads && before.expires.is_some();
+            let kept = !led || after.expires >= before.expires;
+            assert!(kept, "S4: {name} shortens its lease from {before:?} to {after:?}\n{}", self.story());
+            let owed = self.checks.members[host].tickets[ticket].owed.filter(|owed| owed.lasts);
+            let follows = owed.is_some_and(|owed| after.holder == Some(MemberIndex(owed.to as u8)) && !after.leads);
+            let kept = owed.is_none_or(|owed| !follows || after.expires >= Some(owed.until));
+            assert!(kept, "S2: {name} shortens its promise from {before:?} to {after:?}\n{}", self.story());
+            let seen = &mut self.checks.members[host].tickets[ticket];
+            seen.owed = seen.owed.map(|owed| Owed { lasts: owed.lasts && follows, ..owed });
+            seen.view = after;
+        }
     }
 
     // ---- datagrams ---------------------------------------------------------------------------
@@ -170,11 +265,28 @@ impl World {
         if self.is_manual(ticket) {
             return;
         }
-        self.note_renewals(from, ticket, &message.header);
+        self.note_releases(from, ticket, &message.header, body.term);
         if self.hosts[from].is_ours() {
             self.check_owed(from, to, ticket, &message.header, &body);
             self.check_memory(from, to, ticket, &message.header, &body);
             self.check_on_disk(from, to, ticket, &message.header, &body);
+        }
+    }
+
+    /// Who confirms a candidate or a leader.
+    pub(super) fn note_arrived(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let mut plain = [0; wire::MAX_MESSAGE];
+        let message = self.unsealed(bytes, &mut plain);
+        let Body::Ticket(body) = message.body else { return };
+        let confirms = match (message.header.command, message.header.request) {
+            (Command::Ack, Some(Command::Heartbeat)) => true,
+            (Command::Vote, Some(Command::VoteRequest)) => {
+                body.leader == LeaderField::Member(SiteId::of_address(&address(to)))
+            }
+            _ => false,
+        };
+        if let Some(ticket) = self.ticket_named(body.name).filter(|_| confirms) {
+            self.checks.members[to].tickets[ticket].confirmed_by.insert(MemberIndex(from as u8));
         }
     }
 
@@ -188,16 +300,10 @@ impl World {
         wire::decode(&plain[..length], None).unwrap()
     }
 
-    /// When a leader renews, and when it says that it no longer holds the ticket.
-    fn note_renewals(&mut self, from: usize, ticket: usize, header: &Header) {
-        let now_ms = self.now_ms;
-        let seen = &mut self.checks.members[from].tickets[ticket];
-        match (header.command, header.request) {
-            (Command::Vote, None) | (Command::Revoke, None) if seen.renewed_ms >= seen.released_ms => {
-                seen.released_ms = now_ms;
-            }
-            (Command::Heartbeat | Command::Update, None) => seen.renewed_ms = now_ms,
-            _ => {}
+    /// When a leader says that it no longer holds the ticket.
+    fn note_releases(&mut self, from: usize, ticket: usize, header: &Header, term: u32) {
+        if matches!((header.command, header.request), (Command::Vote | Command::Revoke, None)) {
+            self.checks.members[from].releases.entry((ticket, term)).or_insert(self.now_ms);
         }
     }
 
@@ -226,7 +332,7 @@ impl World {
         match (header.command, header.request) {
             (Command::Ack, Some(Command::Heartbeat | Command::Update)) => {
                 let until = now + self.plan.tickets[ticket].expire;
-                self.checks.members[from].tickets[ticket].owed = Some(Owed { to, until });
+                self.checks.members[from].tickets[ticket].owed = Some(Owed { to, term: body.term, until, lasts: true });
             }
             (Command::Vote | Command::Revoke, None) => {
                 let held = self.hosts[from].store[ticket];
@@ -237,8 +343,9 @@ impl World {
                 let candidate = LeaderField::Member(SiteId::of_address(&address(to)));
                 let owed = self.checks.members[from].tickets[ticket].owed;
                 let Some(owed) = owed.filter(|owed| owed.to != to && body.leader == candidate) else { return };
-                let Seen { released_ms, renewed_ms, .. } = self.checks.members[owed.to].tickets[ticket];
-                let released = released_ms > 0 && released_ms >= renewed_ms && self.now_ms >= released_ms + after;
+                let releases = &self.checks.members[owed.to].releases;
+                let mut releases = releases.range((ticket, owed.term)..=(ticket, u32::MAX));
+                let released = releases.any(|(_, at_ms)| self.now_ms >= at_ms + after);
                 let over = now >= owed.until + Millis(after);
                 let rule = if now >= owed.until { "S3" } else { "S2" };
                 let name = &self.hosts[from].name;

@@ -16,7 +16,11 @@ impl World {
         if let Some(at) = self.plan.tickets.iter().position(|known| known.name == ticket) {
             if command == Command::ClientRevoke {
                 self.wanted.remove(&at);
-            } else if options & FORCE != 0 {
+                self.given_up.insert(at);
+            } else {
+                self.given_up.remove(&at);
+            }
+            if command == Command::ClientGrant && options & FORCE != 0 {
                 self.forced.insert(at);
             }
         }
@@ -45,10 +49,12 @@ impl World {
     pub fn hand_over(&mut self, host: usize, request: &[u8]) -> u64 {
         self.clients += 1;
         let client = self.clients;
-        self.waiting.insert(
-            client,
-            Waiting { host, command: wire::decode(request, self.key.as_ref()).unwrap().header.command },
-        );
+        let message = wire::decode(request, self.key.as_ref()).unwrap();
+        let ticket = match message.body {
+            Body::Ticket(body) => self.ticket_named(body.name),
+            Body::Empty | Body::Attribute(_) => None,
+        };
+        self.waiting.insert(client, Waiting { host, command: message.header.command, ticket });
         self.input(host, Input::Request { client: ClientId(client), bytes: request });
         client
     }
@@ -73,6 +79,11 @@ impl World {
     /// Clients that wait for an answer.
     pub fn waiting(&self) -> Vec<u64> {
         self.waiting.keys().copied().collect()
+    }
+
+    /// Clients that wait for an answer about this ticket.
+    pub fn waiting_for(&self, ticket: usize) -> usize {
+        self.waiting.values().filter(|waiting| waiting.ticket == Some(ticket)).count()
     }
 
     /// The newest answer that a client has had.

@@ -118,6 +118,15 @@ impl Outputs {
         &self.bytes[range.clone()]
     }
 
+    /// Whether nothing is to be done. Notices are only told.
+    pub fn is_silent(&self) -> bool {
+        self.records.is_empty()
+            && self.sends.is_empty()
+            && self.stores.is_empty()
+            && self.handlers.is_empty()
+            && self.replies.is_empty()
+    }
+
     pub fn clear(&mut self) {
         self.records.clear();
         self.sends.clear();

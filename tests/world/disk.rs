@@ -50,8 +50,8 @@ impl Disk {
         self.places[ticket].whole
     }
 
-    /// Opens it as the daemon does at its start, and gives what it remembers. Where a copy is damaged, the file is
-    /// made anew.
+    /// Opens it as the daemon does at its start, and gives what it remembers. Where a copy is damaged or
+    /// older than the other, the file is made anew.
     pub fn open(&mut self) -> Vec<Option<Record>> {
         (0..self.places.len()).map(|ticket| self.open_place(ticket)).collect()
     }
@@ -65,7 +65,7 @@ impl Disk {
         let expected = record == place.whole || (place.torn.is_some() && record == place.torn);
         assert!(expected, "S7: the journal says {record:?}, but {:?} was written, {:?} torn", place.whole, place.torn);
         let [first, second] = &place.copies;
-        if slot::decode(first).is_err() || slot::decode(second).is_err() {
+        if first != second || slot::decode(first).is_err() {
             place.copies = [slot::encode(&Entry { member, ticket: &place.ticket, sequence, record }); 2];
         }
         (place.sequence, place.whole, place.torn) = (sequence, record, None);

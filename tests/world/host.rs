@@ -2,17 +2,20 @@
 
 use super::daemon::{Daemon, Ours, Program, Start};
 use super::disk::Disk;
+use super::queue::Pending;
 use super::stores::{FIRST_MARK, Held, NEVER, StoreHabit};
 use super::{Plan, WALL_EPOCH_US, World, address};
 use booth_core::input::{Input, RequestNumber};
 use booth_core::member::{MemberIndex, SiteId};
 use booth_core::node::Node;
-use booth_core::settings::{Settings, ValidityUnit};
+use booth_core::settings::Settings;
 use booth_core::sink::Record;
 use booth_core::time::{Instant, Millis, Now, WallTime};
 
 /// The most datagrams that a socket keeps for a daemon that does not read them.
 pub const SOCKET_LIMIT: usize = 200;
+/// A wall clock that is further off is set right, as by NTP, but for the steps that a world makes.
+const LARGEST_ERROR_MS: i64 = 30_000;
 const MILLION: i64 = 1_000_000;
 
 /// One machine.
@@ -41,6 +44,8 @@ pub struct Host {
     pub wordless: bool,
     /// What has waited for it while frozen.
     pub(super) unread: Vec<(usize, Vec<u8>)>,
+    /// What has happened on a machine that is suspended, or has not been heard by a daemon that is frozen.
+    pub(super) paused: Vec<Pending>,
     /// The store request of each ticket that was started last.
     pub(super) store_job: Vec<RequestNumber>,
     /// When the grant in its store runs out, in world time; [`NEVER`] where there is none.
@@ -84,6 +89,7 @@ impl Host {
             wall_step_us: 0,
             wordless: false,
             unread: Vec::new(),
+            paused: Vec::new(),
             store_job: vec![RequestNumber::default(); tickets],
             runs_out_ms: vec![NEVER; tickets],
             wake_ms: None,
@@ -107,7 +113,8 @@ impl World {
     pub(super) fn clock(&self, host: usize) -> Now {
         let host = &self.hosts[host];
         let elapsed = self.now_ms as i64 + self.now_ms as i64 * host.drift_ppm / MILLION;
-        let wall = WALL_EPOCH_US as i64 + elapsed * 1000 + host.wall_step_us;
+        let error = (elapsed - self.now_ms as i64).clamp(-LARGEST_ERROR_MS, LARGEST_ERROR_MS);
+        let wall = WALL_EPOCH_US as i64 + (self.now_ms as i64 + error) * 1000 + host.wall_step_us;
         Now { boot: Instant((elapsed + host.offset_ms as i64) as u64), wall: WallTime(wall as u64) }
     }
 
@@ -125,7 +132,10 @@ impl World {
     /// World time at which a host's wall clock would show this, had it never been stepped.
     pub(super) fn world_time_of_wall(&self, host: usize, wall_us: u64) -> u64 {
         let elapsed_us = wall_us as i64 - WALL_EPOCH_US as i64;
-        self.world_time_of_elapsed(host, elapsed_us.div_euclid(1000) + i64::from(elapsed_us.rem_euclid(1000) != 0))
+        let elapsed = elapsed_us.div_euclid(1000) + i64::from(elapsed_us.rem_euclid(1000) != 0);
+        let at = self.world_time_of_elapsed(host, elapsed);
+        let earliest = (elapsed - LARGEST_ERROR_MS).max(0) as u64;
+        at.clamp(earliest, (elapsed + LARGEST_ERROR_MS).max(0) as u64)
     }
 
     fn world_time_of_elapsed(&self, host: usize, elapsed: i64) -> u64 {
@@ -163,7 +173,7 @@ impl World {
             me: MemberIndex(host as u8),
             key: self.key.clone(),
             max_time_skew: Millis(600_000),
-            unit: ValidityUnit::Milliseconds,
+            unit: self.unit,
             any_source: false,
             seed: self.plan.seed ^ (host as u64) << 32 ^ u64::from(self.hosts[host].life) << 48 ^ self.now_ms,
         };
@@ -176,6 +186,7 @@ impl World {
         on.life += 1;
         (on.frozen, on.suspended, on.tear) = (false, false, None);
         on.unread.clear();
+        self.unpause(host);
         self.check_start(host, now.boot, &memories);
         self.input(host, Input::Started);
     }
@@ -237,13 +248,46 @@ impl World {
         self.say(host, format_args!("frozen"));
     }
 
+    /// The machine sleeps: clocks go on, nothing else does, what is sent to it is lost.
+    pub fn suspend(&mut self, host: usize) {
+        (self.hosts[host].frozen, self.hosts[host].suspended) = (true, true);
+        self.set_alarm(host);
+        self.say(host, format_args!("suspended"));
+    }
+
+    /// A frozen daemon or a suspended machine goes on.
     pub fn thaw(&mut self, host: usize) {
         (self.hosts[host].frozen, self.hosts[host].suspended) = (false, false);
         self.set_alarm(host);
         self.say(host, format_args!("thawed"));
+        self.unpause(host);
         for (from, bytes) in std::mem::take(&mut self.hosts[host].unread) {
-            self.input(host, Input::Datagram { source: Some(MemberIndex(from as u8)), bytes: &bytes });
-            self.network.recycle(bytes);
+            self.read(from, host, bytes);
         }
+    }
+
+    fn unpause(&mut self, host: usize) {
+        for pending in std::mem::take(&mut self.hosts[host].paused) {
+            self.enqueue(0, pending);
+        }
+    }
+
+    // ---- disks -------------------------------------------------------------------------------
+
+    /// The machine will stop in the middle of its next write to the journal.
+    pub fn stop_in_write(&mut self, host: usize, tear: Tear) {
+        self.hosts[host].tear = Some(tear);
+    }
+
+    /// The machine will not stop after all.
+    pub fn forget_tear(&mut self, host: usize) {
+        self.hosts[host].tear = None;
+    }
+
+    /// A bit turns over in one copy of a ticket's record; the daemon does not run.
+    pub fn damage_journal(&mut self, host: usize, ticket: usize, copy: usize, bit: usize) {
+        assert!(!self.is_up(host));
+        self.say(host, format_args!("journal damaged: ticket {ticket}, copy {copy}, bit {bit}"));
+        self.hosts[host].disk.damage(ticket, copy, bit);
     }
 }

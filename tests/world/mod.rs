@@ -24,7 +24,7 @@ pub use stores::StoreHabit;
 use booth_core::input::Input;
 use booth_core::member::MAX_MEMBERS;
 use booth_core::notice::{Event, Notice};
-use booth_core::settings::{Mode, TicketIndex, TicketSettings};
+use booth_core::settings::{Mode, TicketIndex, TicketSettings, ValidityUnit};
 use booth_core::time::Millis;
 use booth_core::wire::{self, Command, Outcome};
 use checks::Checks;
@@ -73,20 +73,28 @@ pub fn ticket(name: &str, expire: u64, acquire_after: u64) -> TicketSettings {
 pub struct Waiting {
     pub host: usize,
     pub command: Command,
+    pub ticket: Option<usize>,
 }
 
 /// A cluster in virtual time.
 pub struct World {
     pub plan: Plan,
     key: Option<wire::Key>,
+    unit: ValidityUnit,
     pub now_ms: u64,
     pub hosts: Vec<Host>,
     pub net: Net,
-    network: Network,
+    pub network: Network,
     pub dice: Dice,
     queue: Queue,
     pub transcript: Vec<String>,
     pub verbose: bool,
+    /// Prints each line at once, so that a run that dies has told all of its story.
+    pub live: bool,
+    /// Whether some hosts speak as the reference does.
+    pub mixed: bool,
+    /// Whether a wall clock has been stepped by so much that two may differ by more than `maxtimeskew`.
+    pub clocks_far_off: bool,
     pub replies: Vec<(u64, Outcome, bool)>,
     clients: u64,
     waiting: BTreeMap<u64, Waiting>,
@@ -94,11 +102,15 @@ pub struct World {
     pub forced: BTreeSet<usize>,
     /// Tickets that were granted and not revoked by an administrator since (L1).
     pub wanted: BTreeSet<usize>,
+    /// Tickets that an administrator has asked to be revoked, wherever, and has not asked for since.
+    given_up: BTreeSet<usize>,
     checks: Checks,
     /// When the guard (S12) has to look again.
     guard_ms: u64,
     pub events: u64,
     pub grants: u64,
+    /// How often each ticket's store has changed to "granted".
+    pub grants_of: Vec<u64>,
     pub captured: Vec<(usize, usize, Vec<u8>)>,
     pub capture: bool,
     outputs: Outputs,
@@ -116,6 +128,11 @@ impl World {
 
     /// A world in which each host runs the program that is named for it.
     pub fn with_programs(plan: Plan, program: impl Fn(usize) -> daemon::Program) -> World {
+        World::with_unit(plan, ValidityUnit::Milliseconds, program)
+    }
+
+    /// A world whose messages count in this unit.
+    pub fn with_unit(plan: Plan, unit: ValidityUnit, program: impl Fn(usize) -> daemon::Program) -> World {
         let mut dice = Dice::new(plan.seed);
         let count = plan.sites + plan.arbitrators;
         let mut hosts: Vec<Host> =
@@ -125,7 +142,9 @@ impl World {
         }
         let mut world = World {
             key: plan.key.then(|| wire::Key::new(KEY)),
+            unit,
             checks: Checks::new(count, plan.tickets.len()),
+            grants_of: vec![0; plan.tickets.len()],
             plan,
             now_ms: 0,
             hosts,
@@ -135,11 +154,15 @@ impl World {
             queue: Queue::default(),
             transcript: Vec::new(),
             verbose: true,
+            live: false,
+            mixed: false,
+            clocks_far_off: false,
             replies: Vec::new(),
             clients: 0,
             waiting: BTreeMap::new(),
             forced: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             guard_ms: stores::NEVER,
             events: 0,
             grants: 0,
@@ -202,11 +225,12 @@ impl World {
     fn deliver(&mut self, pending: Pending) {
         match pending {
             Pending::Datagram { from, to, bytes } => self.arrive(from, to, bytes),
+            Pending::Stored { host, .. } if self.hosts[host].suspended => self.hosts[host].paused.push(pending),
+            Pending::StoreTold { host, .. } | Pending::Handler { host, .. } if self.hosts[host].frozen => {
+                self.hosts[host].paused.push(pending);
+            }
             Pending::Stored { host, life, ticket, number, action, killed } => {
                 self.stored(host, life, ticket, number, action, killed);
-            }
-            Pending::StoreTold { host, .. } | Pending::Handler { host, .. } if self.hosts[host].frozen => {
-                self.enqueue(50, pending);
             }
             Pending::StoreTold { host, life, ticket, number, told } => {
                 if self.hosts[host].life == life && self.is_up(host) {
@@ -231,6 +255,7 @@ impl World {
         daemon.step(now, input, &mut out);
         self.events += 1;
         self.set_alarm(host);
+        self.check_view(host, now);
         self.carry_out(host, &out);
         out.clear();
         self.outputs = out;
@@ -240,6 +265,7 @@ impl World {
     fn carry_out(&mut self, host: usize, out: &Outputs) {
         let Some(failed) = self.write_journal(host, out) else { return };
         for notice in &out.notices {
+            self.network.dropped |= matches!(notice, Notice::DatagramDropped { .. });
             self.tell(host, notice);
         }
         for (ticket, to, bytes) in &out.sends {
@@ -288,7 +314,11 @@ impl World {
     pub fn say(&mut self, host: usize, what: fmt::Arguments<'_>) {
         if self.verbose {
             let line = format!("{:>9.3}  {:<6} {what}", self.now_ms as f64 / 1000.0, self.hosts[host].name);
-            self.transcript.push(line);
+            if self.live {
+                println!("{line}");
+            } else {
+                self.transcript.push(line);
+            }
         }
     }
 
@@ -300,7 +330,8 @@ impl World {
         }
     }
 
-    fn story(&self) -> String {
+    /// The end of the transcript, for the message of what has failed.
+    pub fn story(&self) -> String {
         let from = self.transcript.len().saturating_sub(STORY_LINES);
         format!("seed {}\n{}", self.plan.seed, self.transcript[from..].join("\n"))
     }

@@ -6,9 +6,14 @@ use booth_core::input::Input;
 use booth_core::member::{Member, MemberIndex, MemberKind, SiteId};
 use booth_core::time::WallTime;
 use booth_core::wire::{self, MAX_MESSAGE};
+use std::collections::VecDeque;
 
 /// The most buffers that are kept for later datagrams.
 const SPARE_BUFFERS: usize = 256;
+/// The most datagrams that are kept to be replayed.
+const RECORDED: usize = 64;
+/// How long a datagram takes that goes astray, in milliseconds.
+const ASTRAY_MS: (u64, u64) = (60_000, 600_000);
 
 /// How the network treats datagrams.
 #[derive(Clone, Copy)]
@@ -17,16 +22,41 @@ pub struct Net {
     pub copies_per_mille: u64,
     pub least_delay_ms: u64,
     pub most_delay_ms: u64,
+    /// So many come minutes later.
+    pub astray_per_mille: u64,
+    /// So many arrive with some bits turned over.
+    pub damaged_per_mille: u64,
 }
 
 impl Net {
-    pub const GOOD: Net = Net { loss_per_mille: 0, copies_per_mille: 0, least_delay_ms: 1, most_delay_ms: 3 };
+    pub const GOOD: Net = Net {
+        loss_per_mille: 0,
+        copies_per_mille: 0,
+        least_delay_ms: 1,
+        most_delay_ms: 3,
+        astray_per_mille: 0,
+        damaged_per_mille: 0,
+    };
 }
 
 #[derive(Default)]
 pub struct Network {
     cuts: Vec<(usize, usize)>,
     spare: Vec<Vec<u8>>,
+    /// The last datagrams that arrived, where they are recorded.
+    recorded: VecDeque<Recorded>,
+    pub recording: bool,
+    /// Whether the last datagram that was read was dropped.
+    pub(super) dropped: bool,
+}
+
+/// A datagram that has arrived.
+struct Recorded {
+    from: usize,
+    to: usize,
+    /// The life of the daemon that has taken it.
+    taken_by: Option<u32>,
+    bytes: Vec<u8>,
 }
 
 impl Network {
@@ -39,6 +69,19 @@ impl Network {
         buffer.clear();
         buffer.extend_from_slice(bytes);
         buffer
+    }
+
+    /// Keeps a datagram to be replayed.
+    fn record(&mut self, datagram: Recorded) {
+        if !self.recording {
+            return self.recycle(datagram.bytes);
+        }
+        if self.recorded.len() == RECORDED
+            && let Some(oldest) = self.recorded.pop_front()
+        {
+            self.recycle(oldest.bytes);
+        }
+        self.recorded.push_back(datagram);
     }
 
     /// Takes back the buffer of a datagram.
@@ -99,16 +142,26 @@ impl World {
         let copies = 1 + usize::from(self.dice.chance(self.net.copies_per_mille));
         for _ in 0..copies {
             let range = self.net.most_delay_ms - self.net.least_delay_ms + 1;
-            let delay = self.net.least_delay_ms + self.dice.roll(range);
+            let mut delay = self.net.least_delay_ms + self.dice.roll(range);
+            if self.net.astray_per_mille > 0 && self.dice.chance(self.net.astray_per_mille) {
+                delay = self.dice.between(ASTRAY_MS.0, ASTRAY_MS.1);
+            }
             let bytes = self.network.buffer(bytes);
             self.enqueue(delay, Pending::Datagram { from, to, bytes });
         }
     }
 
+    /// Whatever is under way for longer than the network takes now is lost.
+    pub fn forget_stragglers(&mut self) {
+        self.queue.retain(|at_ms, pending| {
+            !matches!(pending, Pending::Datagram { .. }) || at_ms <= self.now_ms + self.net.most_delay_ms
+        });
+    }
+
     /// A datagram arrives at a host.
-    pub(super) fn arrive(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+    pub(super) fn arrive(&mut self, from: usize, to: usize, mut bytes: Vec<u8>) {
         let on = &mut self.hosts[to];
-        if self.network.is_cut(from, to) || on.daemon.is_none() {
+        if self.network.is_cut(from, to) || on.daemon.is_none() || on.suspended {
             return self.network.recycle(bytes);
         }
         if on.frozen {
@@ -117,8 +170,90 @@ impl World {
             }
             return;
         }
+        if self.net.damaged_per_mille > 0 && self.dice.chance(self.net.damaged_per_mille) {
+            self.damage(&mut bytes);
+            if self.plan.key {
+                // Without a key, the checksum of UDP drops it.
+                self.inject_in_vain("S11", from, to, &bytes);
+            }
+            return self.network.recycle(bytes);
+        }
+        self.read(from, to, bytes);
+    }
+
+    /// A daemon reads a datagram.
+    pub(super) fn read(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        self.note_arrived(from, to, &bytes);
+        self.network.dropped = false;
         self.input(to, Input::Datagram { source: Some(MemberIndex(from as u8)), bytes: &bytes });
-        self.network.recycle(bytes);
+        // What was dropped has not taken effect: it may yet, when a clock is right again.
+        let taken_by = (!self.network.dropped).then_some(self.hosts[to].life);
+        self.network.record(Recorded { from, to, taken_by, bytes });
+    }
+
+    /// Turns over some bits, at least one.
+    fn damage(&mut self, bytes: &mut [u8]) {
+        for _ in 0..1 + self.dice.roll(3) {
+            let at = self.dice.roll(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << self.dice.roll(8);
+        }
+        // Two that meet cancel each other.
+        bytes[0] ^= 0x80;
+    }
+
+    // ---- whoever can record and send ---------------------------------------------------------
+
+    /// A recorded datagram is sent once more: to the member that has taken it, or to another, or from another address.
+    /// Gives whether there was one that may be: with no key, whoever can send from a member's address is believed.
+    pub fn replay(&mut self) -> bool {
+        let count = self.network.recorded.len() as u64;
+        let Some(recorded) = self.network.recorded.get(self.dice.roll(count) as usize) else { return false };
+        let Recorded { from, to, taken_by, .. } = *recorded;
+        let bytes = recorded.bytes.clone();
+        let hosts = self.hosts.len() as u64;
+        let (other, source) = (self.dice.roll(hosts) as usize, self.dice.roll(hosts) as usize);
+        let seen = |world: &World, host: usize| Some(world.hosts[host].life) == taken_by && world.hosts[host].runs();
+        // The reference's stamps tell no order within a second: what it has sent may be taken again in that second.
+        // What was sent while a clock was ahead by more than `maxtimeskew` may be, when that clock is right again.
+        let told_apart = !self.mixed && !self.clocks_far_off;
+        if self.plan.key && self.dice.chance(600) && seen(self, to) && told_apart {
+            self.inject_in_vain("S11", source, to, &bytes);
+        } else if self.plan.key && other != from && self.hosts[other].runs() {
+            self.say(other, format_args!("hears what member {from} has sent to member {to}"));
+            self.inject(source, other, &bytes);
+        } else if !self.plan.key && source != from && other != from && self.hosts[other].runs() {
+            self.inject_in_vain("S11", source, other, &bytes);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Hands a datagram to a member of ours, on which it must have no effect.
+    fn inject_in_vain(&mut self, rule: &str, source: usize, to: usize, bytes: &[u8]) {
+        if !self.hosts[to].is_ours() {
+            return self.inject(source, to, bytes);
+        }
+        // Whatever is due happens first, and is not what the datagram has done.
+        self.input(to, Input::Tick);
+        if !self.is_up(to) || self.hosts[to].wake_ms.is_some_and(|at| at <= self.now_ms) {
+            return;
+        }
+        self.events += 1;
+        let before = self.seen_by(to);
+        let now = self.clock(to);
+        let mut out = std::mem::take(&mut self.outputs);
+        if let Some(daemon) = self.hosts[to].daemon.as_mut() {
+            daemon.step(now, Input::Datagram { source: Some(MemberIndex(source as u8)), bytes }, &mut out);
+        }
+        let (name, what) = (&self.hosts[to].name, wire::decode(bytes, self.key.as_ref()));
+        assert!(out.is_silent(), "{rule}: {name} does something about {what:?} from {source}\n{}", self.story());
+        assert!(before == self.seen_by(to), "{rule}: {name} believes {what:?} from {source}\n{}", self.story());
+        for notice in &out.notices {
+            self.tell(to, notice);
+        }
+        out.clear();
+        self.outputs = out;
     }
 
     /// Hands a datagram to a member as if it came from another's address.

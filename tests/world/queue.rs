@@ -82,6 +82,20 @@ impl Queue {
         self.entries.peek().map(|entry| entry.at_ms)
     }
 
+    /// Keeps only what this wants kept: the time of each, and what it is.
+    pub fn retain(&mut self, keep: impl Fn(u64, &Pending) -> bool) {
+        self.entries.retain(|entry| keep(entry.at_ms, &entry.pending));
+    }
+
+    /// Takes out all handlers that run.
+    pub fn take_handlers(&mut self) -> Vec<Pending> {
+        let is_handler = |entry: &Entry| matches!(entry.pending, Pending::Handler { .. });
+        let mut entries = std::mem::take(&mut self.entries).into_sorted_vec();
+        let handlers = entries.extract_if(.., |entry| is_handler(entry)).map(|entry| entry.pending).collect();
+        self.entries = entries.into();
+        handlers
+    }
+
     pub fn pop_due(&mut self, now_ms: u64) -> Option<Pending> {
         self.next_at().filter(|at| *at <= now_ms)?;
         self.entries.pop().map(|entry| entry.pending)
