@@ -43,6 +43,11 @@ impl Recorded {
         &self.bytes[28..32]
     }
 
+    /// Which member it says that it is from.
+    pub fn from(&self) -> &[u8] {
+        &self.bytes[20..24]
+    }
+
     /// What it answers; zeros where it is no answer.
     pub fn request(&self) -> &[u8] {
         &self.bytes[32..36]
