@@ -403,6 +403,19 @@ impl Cluster {
         text.lines().filter(|line| line.contains(&format!(" -t {TICKET} "))).map(str::to_owned).collect()
     }
 
+    /// Runs `act` on a thread that is inside a host: what sockets it opens stay there.
+    pub fn inside<T: Send>(&self, host: usize, act: impl FnOnce() -> T + Send) -> T {
+        self.network.inside(&self.network.namespace(host), act)
+    }
+
+    /// How much memory a member's daemon has resident, in KiB, counted page by page.
+    pub fn resident_kib(&self, host: usize) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.daemons[host].as_ref().expect("a running member").pid());
+        let text = fs::read_to_string(&path).expect(&path);
+        let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("it has some");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// What a member has logged.
     pub fn log(&self, host: usize) -> String {
         String::from_utf8_lossy(&fs::read(self.home(host).join("log")).unwrap_or_default()).into_owned()
