@@ -3,7 +3,7 @@
 use super::network::{Family, Network, PORT};
 use super::process::{Daemon, Outcome, Program, clock_shim, netlink_shim, run};
 use super::ticket_store::{self, Change, double_ownership};
-use super::{eventually, say};
+use super::{eventually, say, scratch};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -120,7 +120,7 @@ impl Cluster {
     /// As [`Cluster::start`], with something beside the plan.
     pub fn start_with(plan: Plan, extras: Extras) -> Self {
         let network = Network::new(HOSTS + usize::from(extras.outsider), plan.family);
-        let directory = std::env::temp_dir().join(network.name());
+        let directory = scratch::directory(network.number());
         let mut cluster = Cluster {
             plan,
             extras,

@@ -12,5 +12,7 @@ mod live;
 mod patience;
 mod process;
 mod running;
+#[path = "../scratch/mod.rs"]
+mod scratch;
 mod store;
 mod support;
