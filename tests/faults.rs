@@ -136,6 +136,7 @@ fn report(name: &str, cluster: &Cluster, program: Program, handover: Handover, r
     if program.is_ours() {
         let (Handover { doubled, distance }, acquire_after) = (handover, cluster.plan().acquire_after.as_secs_f64());
         assert!(doubled == 0.0, "both sites held the ticket for {doubled:.2} s");
+        assert!(distance.is_some() || !cluster.held(SITE_2, TICKET), "granted there, and nobody saw when");
         let early = distance.is_some_and(|distance| distance < acquire_after);
         assert!(!early, "granted {distance:?} s after the end, not {acquire_after}");
     }
@@ -194,7 +195,7 @@ fn leader_restarted(name: &str, program: Program) {
     let calls = &cluster.calls(SITE_1)[calls..];
     let revokes = calls.iter().filter(|call| call.contains(" -r ")).count();
     let remark = format!("leads again, {revokes} revokes in between");
-    report(name, &cluster, program, cluster.seen(SITE_1, SITE_2, since), &remark);
+    report(name, &cluster, program, cluster.handover(SITE_1, SITE_2, since), &remark);
     if program.is_ours() {
         cluster.undisturbed(SITE_1, writes).unwrap();
         assert_eq!(revokes, 0, "{calls:?}");
@@ -211,7 +212,7 @@ fn leader_replaced(name: &str, program: Program) {
     cluster.renewed(SITE_1, TICKET, 2);
     cluster.agree(Some(SITE_1), PROMPT);
     cluster.undisturbed(SITE_1, writes).unwrap();
-    report(name, &cluster, program, cluster.seen(SITE_1, SITE_2, since), "leads again");
+    report(name, &cluster, program, cluster.handover(SITE_1, SITE_2, since), "leads again");
 }
 
 fn leader_gone(name: &str, program: Program) {
@@ -331,7 +332,7 @@ fn link_flaps(name: &str, program: Program) {
     }
     cluster.heal(SITE_2);
     let word = if outcome.is_ok() { "the ticket stayed where it was" } else { "THE TICKET MOVED OR WAS REVOKED" };
-    report(name, &cluster, program, cluster.seen(SITE_1, SITE_2, since), word);
+    report(name, &cluster, program, cluster.handover(SITE_1, SITE_2, since), word);
     if program.is_ours() {
         outcome.unwrap();
         cluster.renewed(SITE_1, TICKET, 1);
@@ -375,12 +376,12 @@ fn clock_stepped(name: &str, program: Program, host: usize) {
         } else if outcome.is_err() {
             lost = Some(format!("LOST by the step from {was:+} s to {is:+} s"));
             // It may go over to the other site.
-            cluster.settled(SITE_2, takeover(&cluster));
+            cluster.watch_until_held_by(SITE_2, takeover(&cluster));
             break;
         }
     }
     let kept = || "kept through steps to +1 h, back, to -1 h, back".to_string();
-    report(name, &cluster, program, cluster.seen(SITE_1, SITE_2, since), &lost.unwrap_or_else(kept));
+    report(name, &cluster, program, cluster.handover(SITE_1, SITE_2, since), &lost.unwrap_or_else(kept));
 }
 
 /// Steps a host's clock and looks on for longer than a lease: what was acknowledged before no longer helps then.
@@ -409,9 +410,11 @@ fn clock_of_the_other_site(name: &str, program: Program, step: i64) {
     let kept = keeps_through_step(&cluster, SITE_2, step);
     let (since, lease_end) = (now(), cluster.lease_end(SITE_1));
     cluster.kill(SITE_1);
-    cluster.settled(SITE_2, takeover(&cluster));
-    let handover =
-        Handover { distance: cluster.granted_after(SITE_2, since, lease_end), ..cluster.seen(SITE_1, SITE_2, since) };
+    cluster.watch_until_held_by(SITE_2, takeover(&cluster));
+    let handover = Handover {
+        distance: cluster.granted_after(SITE_2, since, lease_end),
+        ..cluster.handover(SITE_1, SITE_2, since)
+    };
     let word = if kept.is_ok() { "kept" } else { "LOST" };
     let taken = if handover.distance.is_some() { "taken over when the leader was gone" } else { "NOT TAKEN OVER" };
     report(name, &cluster, program, handover, &format!("{word} through the step, {taken}"));
@@ -448,7 +451,7 @@ fn store_hangs(name: &str, program: Program) {
         "the ticket stays; the other ticket renewed {renewals} times; the slowest answer to a client took {} ms",
         longest.as_millis()
     );
-    report(name, &cluster, program, cluster.seen(SITE_1, SITE_2, since), &remark);
+    report(name, &cluster, program, cluster.handover(SITE_1, SITE_2, since), &remark);
     assert!(renewals >= 3, "{:?}", cluster.changes(SITE_1, SECOND_TICKET));
     assert!(longest < 2 * SECOND, "a client waited for {longest:?}");
     assert!(cluster.changes(SITE_1, SECOND_TICKET).iter().skip(1).all(|change| change.granted));
@@ -536,7 +539,7 @@ fn revoke_hangs(name: &str, program: Program) {
         if status.contains("OVERDUE") { Err(status) } else { Ok(()) }
     });
     let remark = format!("tried {} times", tried(&cluster) - before);
-    report(name, &cluster, program, cluster.seen(SITE_1, SITE_2, since), &remark);
+    report(name, &cluster, program, cluster.handover(SITE_1, SITE_2, since), &remark);
 }
 
 fn store_flaky(name: &str, program: Program) {

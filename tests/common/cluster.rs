@@ -377,14 +377,19 @@ impl Cluster {
         }
     }
 
-    /// Waits until a site's store says granted, or not.
+    /// Waits until a site's store says granted, or not, and its history as well.
     #[track_caller]
     pub fn wait_for_store(&self, site: usize, granted: bool, limit: Duration) {
         let what = format!("the store of host {site} says granted={granted}");
         eventually(&what, limit, || {
-            let says = self.attribute(site, "granted").is_some_and(|value| value == "true");
-            if says == granted { Ok(()) } else { Err(format!("{:?}", self.writes(site).last())) }
+            if self.settled(site, TICKET, granted) { Ok(()) } else { Err(format!("{:?}", self.writes(site).last())) }
         });
+    }
+
+    /// Whether a site's store says granted, or not, and the last line of its history does, which is written later.
+    pub(super) fn settled(&self, site: usize, ticket: &str, granted: bool) -> bool {
+        let written = self.changes(site, ticket).last().is_some_and(|change| change.granted);
+        self.held(site, ticket) == granted && written == granted
     }
 
     /// An attribute of the ticket in a site's store.

@@ -31,7 +31,7 @@ impl Cluster {
         assert_eq!(outcome.status, Some(0), "grant of {ticket} at host {site}: {outcome:?}");
         let limit = self.plan().timing.expire + self.plan().acquire_after + Duration::from_secs(10);
         eventually(&format!("the store of host {site} says granted for {ticket}"), limit, || {
-            match self.held(site, ticket) {
+            match self.settled(site, ticket, true) {
                 true => Ok(()),
                 false => Err(format!("{:?}", self.changes(site, ticket).last())),
             }
@@ -61,17 +61,7 @@ impl Cluster {
     }
 
     /// How the ticket went from one site to the other, by the first grant there after `since`.
-    #[track_caller]
     pub fn handover(&self, from: usize, to: usize, since: f64) -> Handover {
-        // A store has a state before its history says so.
-        eventually("the grant is in the history", Duration::from_secs(5), || {
-            let handover = self.seen(from, to, since);
-            handover.distance.map(|_| handover).ok_or_else(|| format!("{:?}", self.ownership(to)))
-        })
-    }
-
-    /// As [`Cluster::handover`], of a ticket that may not have gone anywhere yet.
-    pub fn seen(&self, from: usize, to: usize, since: f64) -> Handover {
         let distance = ticket_store::distance(&self.ownership(from), &self.ownership(to), since, now());
         Handover { doubled: self.double_ownership(), distance }
     }
@@ -86,11 +76,11 @@ impl Cluster {
         self.attribute(holder, "expires").and_then(|value| value.parse().ok()).expect("a holder's store")
     }
 
-    /// Waits until only this site holds the ticket, or the limit has passed: who is slow is not wrong.
-    pub fn settled(&self, site: usize, limit: Duration) {
+    /// Waits until only this site holds the ticket, or the limit has passed: what is slow is not wrong.
+    pub fn watch_until_held_by(&self, site: usize, limit: Duration) {
         let (end, other) = (Instant::now() + limit, SITE_1 + SITE_2 - site);
-        let ended = |other| self.ownership(other).last().is_none_or(|change| !change.granted);
-        while Instant::now() < end && !(self.held(site, TICKET) && ended(other)) {
+        let holds = |site| self.ownership(site).last().is_some_and(|change| change.granted);
+        while Instant::now() < end && (!holds(site) || holds(other)) {
             thread::sleep(Duration::from_millis(100));
         }
     }
