@@ -217,10 +217,9 @@ fn leader_replaced(name: &str, program: Program) {
 
 fn leader_gone(name: &str, program: Program) {
     let mut cluster = granted(program, 3, Extras::default());
-    let since = now();
-    cluster.kill(SITE_1);
     // What runs there may run on until then: nobody can tell that the host is gone.
-    let lease_end = cluster.lease_end(SITE_1);
+    let (since, lease_end) = (now(), cluster.lease_end(SITE_1));
+    cluster.kill(SITE_1);
     cluster.wait_for_store(SITE_2, true, takeover(&cluster));
     let doubled = cluster.handover(SITE_1, SITE_2, since).doubled;
     let distance = cluster.granted_after(SITE_2, since, lease_end);
@@ -263,9 +262,8 @@ fn leader_frozen_briefly(name: &str, program: Program) {
 fn frozen(name: &str, program: Program, until: impl Fn(&Cluster, f64)) {
     let cluster = granted(program, 5, Extras::default());
     cluster.count_sent(SITE_1, LEADING);
-    let since = now();
+    let (since, lease_end) = (now(), cluster.lease_end(SITE_1));
     cluster.freeze(SITE_1);
-    let lease_end = cluster.lease_end(SITE_1);
     until(&cluster, lease_end);
     let (calls, sent) = (cluster.calls(SITE_1).len(), cluster.counted(SITE_1));
     let (thawed, taken) = (now(), cluster.held(SITE_2, TICKET));

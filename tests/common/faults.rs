@@ -71,9 +71,16 @@ impl Cluster {
         self.writes(site).iter().find(|change| change.granted && change.at >= since).map(|change| change.at - end)
     }
 
-    /// When the lease ends that a holder has written down: the whole second, so up to one too early.
+    /// When the lease of a running holder ends: ours tells the tenth of a second; what the reference has written
+    /// down is the second, so up to one too early.
     pub fn lease_end(&self, holder: usize) -> f64 {
-        self.attribute(holder, "expires").and_then(|value| value.parse().ok()).expect("a holder's store")
+        if !self.plan().programs[holder].is_ours() {
+            return self.attribute(holder, "expires").and_then(|value| value.parse().ok()).expect("a holder's store");
+        }
+        let (asked, status) = (now(), self.status(holder).expect("a running member"));
+        let line = status.lines().find(|line| line.starts_with(&format!("ticket: {TICKET},")));
+        let left = line.and_then(|line| line.split_once("(in ")?.1.split_once(" s)")?.0.parse::<f64>().ok());
+        asked + left.unwrap_or_else(|| panic!("no lease in {status}"))
     }
 
     /// Waits until only this site holds the ticket, or the limit has passed: what is slow is not wrong.
