@@ -12,7 +12,7 @@ use booth_core::view::{AttributeView, Holder, Margins, PeerView, Role, TicketVie
 use std::fmt::{self, Write};
 
 /// The longest line of [`tickets`] for an automatic ticket, without its name.
-pub const TICKET_LINE: usize = 160;
+pub const TICKET_LINE: usize = 200;
 /// The longest entry of [`peers`].
 pub const PEER_ENTRY: usize = 240;
 
@@ -81,6 +81,10 @@ pub fn tickets<'t, Tickets: Iterator<Item = TicketView<'t>>>(
             if let Some(at) = ticket.commit_pending {
                 put!(out, " (commit pending until {})", local_time(now.wall_at(at)));
             }
+        }
+        // The reference knows no such state; behind a comma, as all that its readers may skip.
+        if let Some(since) = ticket.revoke_overdue {
+            put!(out, ", REVOKE OVERDUE since {}", local_time(now.wall_at(since)));
         }
         out.push_str(if ticket.manual { " [manual mode]\n" } else { "\n" });
     }
@@ -244,6 +248,14 @@ mod tests {
         assert_eq!(list(&[TicketView { manual: true, ..view("M") }]), "ticket: M, leader: NONE [manual mode]\n");
     }
 
+    /// A site whose store hung at the end of its lease said nothing but `none`, as if all were well.
+    #[test]
+    fn a_list_shouts_that_the_store_does_not_take_a_revoke() {
+        let stuck = TicketView { holder: Holder::Nobody, revoke_overdue: Some(Instant(98_700)), ..view("T") };
+        let since = local_time(NOW.wall_at(Instant(98_700)));
+        assert_eq!(list(&[stuck]), format!("ticket: T, leader: none, REVOKE OVERDUE since {since}\n"));
+    }
+
     #[test]
     fn a_manual_ticket_that_several_sites_hold_is_warned_of_behind_all_lines() {
         let manual = TicketView { manual: true, holder: Holder::Member(MemberIndex(0)), ..view("man") };
@@ -321,6 +333,7 @@ mod tests {
             holder: Holder::Member(MemberIndex(0)),
             expires: Some(Instant(1)),
             commit_pending: Some(Instant(2)),
+            revoke_overdue: Some(Instant(3)),
             ..view("")
         };
         tickets(&mut out, NOW, &members, || [ticket].into_iter());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod counting;
+mod scratch;
 
 use booth::log::destination::Destination;
 use booth::log::line::MAX_LINE;
@@ -10,11 +11,11 @@ use booth::log::{Level, Log};
 use booth_core::time::{Instant, Now, WallTime};
 use counting::allocations;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use scratch::directory;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::PathBuf;
 
 fn at(seconds: u64) -> Now {
     Now { boot: Instant(seconds * 1000), wall: WallTime(1_795_425_253_000_000 + seconds * 1_000_000) }
@@ -22,13 +23,6 @@ fn at(seconds: u64) -> Now {
 
 fn stream(fd: impl Into<OwnedFd>) -> Log {
     Log::new(Destination::stream(fd.into(), "boothd-site").unwrap(), Level::Info)
-}
-
-fn directory(name: &str) -> PathBuf {
-    let directory = std::env::temp_dir().join(format!("booth-log-{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&directory);
-    std::fs::create_dir_all(&directory).unwrap();
-    directory
 }
 
 /// Writes far more than any kernel buffer holds; that it returns at all is the test.

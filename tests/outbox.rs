@@ -2,6 +2,8 @@
 //! step wants done is lost, however much it is.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod scratch;
+
 use booth::handler::{Handlers, Settings as HandlerSettings};
 use booth::journal::Journal;
 use booth::log::destination::Destination;
@@ -37,9 +39,7 @@ struct World {
 
 /// An outbox whose journal knows so many tickets: a record of any other cannot be written.
 fn world(name: &str, tickets: usize) -> World {
-    let directory = std::env::temp_dir().join(format!("booth-outbox-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&directory);
-    std::fs::create_dir(&directory).unwrap();
+    let directory = scratch::directory(name);
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     // A port that was free a moment ago.

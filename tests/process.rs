@@ -5,6 +5,7 @@
 
 mod live;
 mod patience;
+mod scratch;
 
 use booth::log::destination::Destination;
 use booth::log::{Level, Log};
@@ -17,6 +18,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill};
 use nix::unistd::{Pid, Uid};
 use patience::{PATIENCE, wait_for};
+use scratch::directory;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -193,13 +195,6 @@ fn in_role(role: &str, arguments: &[&str]) -> Command {
     command.arg0("boothd-under-test-with-a-command-line-that-is-long-enough-for-a-title");
     command.env(ROLE, role).args(arguments).stdin(Stdio::null());
     command
-}
-
-fn directory(name: &str) -> PathBuf {
-    let directory = std::env::temp_dir().join(format!("booth-process-{name}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    directory
 }
 
 fn text(output: &Output) -> String {

@@ -5,11 +5,12 @@
 
 mod common;
 
+use booth_core::member::SiteId;
 use common::{
     ARBITRATOR, Cluster, Extras, Family, HOSTS, Plan, Program, Recorded, SITE_1, SITE_2, TICKET, Tap, Timing, Transport,
 };
-use common::{available, eventually, put, say};
-use std::net::UdpSocket;
+use common::{available, eventually, now, put, say};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,8 +38,10 @@ fn nobody_without_the_key_changes_anything() {
     if !available(test) {
         return;
     }
-    let stories: [(&str, Story); 4] = [
-        ("replay", replay),
+    let stories: [(&str, Story); 6] = [
+        ("replay of everything", replay),
+        ("replay of each kind", replay_of_each_kind),
+        ("replay to a leader that is cut off", replay_to_a_lonely_leader),
         ("replay after a restart", replay_after_restart),
         ("spoofed sender", spoofed_sender),
         ("flood", flood),
@@ -56,15 +59,19 @@ fn nobody_without_the_key_changes_anything() {
     });
 }
 
-fn cluster(program: Program, authenticated: bool) -> Cluster {
-    let plan = Plan {
+fn plan(program: Program, authenticated: bool) -> Plan {
+    Plan {
         programs: [program; HOSTS],
         authenticated,
         family: Family::V4,
         acquire_after: Duration::ZERO,
         timing: Timing::SECONDS,
-    };
-    Cluster::start_with(plan, Extras { handler: true, outsider: true, ..Extras::default() })
+    }
+}
+
+fn cluster(program: Program, authenticated: bool) -> Cluster {
+    let extras = Extras { handler: true, outsider: true, ..Extras::default() };
+    Cluster::start_with(plan(program, authenticated), extras)
 }
 
 /// A client on the other site asks `site`, over the network that the attacker sees.
@@ -120,19 +127,12 @@ fn memory(cluster: &Cluster) -> Vec<Vec<u8>> {
 }
 
 fn replay(program: Program) {
+    if !program.is_ours() {
+        return;
+    }
     let cluster = cluster(program, true);
     let (tap, socket) = (Tap::new(&cluster), cluster.outside_socket());
     let recorded = history(&cluster, &tap);
-    let [first, second] = [SITE_1, SITE_2].map(|site| cluster.address(site));
-    if !program.is_ours() {
-        cluster.replay(&socket, &only(&recorded, b"CGnt", &first));
-        cluster.wait_for_store(SITE_1, true, PROMPT);
-        ask(&cluster, SITE_1, "revoke");
-        ask(&cluster, SITE_2, "grant");
-        cluster.replay(&socket, &only(&recorded, b"CRvk", &second));
-        cluster.wait_for_store(SITE_2, false, PROMPT);
-        return say("replay: Reference: a recorded grant grants again, a recorded revoke revokes again");
-    }
     eventually("nothing is under way", PROMPT, || {
         let before = memory(&cluster);
         thread::sleep(2 * SECOND);
@@ -160,9 +160,166 @@ fn replay(program: Program) {
     );
     cluster.agree(Some(SITE_2), PROMPT);
     say(&format!(
-        "replay: Ours: {} messages, each twice, when free and when held: nothing has changed",
+        "replay of everything: Ours: {} messages, each twice, when free and when held: nothing has changed",
         recorded.len()
     ));
+}
+
+/// A recorded message is sent again, after what happens in between; `Ok`: it took effect.
+type Again = fn(&mut Cluster, &UdpSocket, &[Recorded]) -> Result<(), String>;
+
+/// What one recorded message of each kind would do, and whether it is certain to do it to members of the reference.
+const REPLAYS: [(&str, Again, bool); 7] = [
+    ("a client's grant grants again", grant_again, true),
+    ("a client's revoke revokes again", revoke_by_client_again, true),
+    ("a vote request gets another vote", vote_request_again, true),
+    ("a vote makes a leader of a site that is alone", vote_again, true),
+    ("a heartbeat of a site that has revoked makes a leader of it", heartbeat_again, true),
+    ("a revoke takes the leader from those who follow it", revoke_again, true),
+    // Of this one it looks at the term.
+    ("a step-down takes the leader from those who follow it", step_down_again, false),
+];
+
+fn replay_of_each_kind(program: Program) {
+    let replay = |what, again: Again, certain: bool| {
+        let mut cluster = cluster(program, true);
+        let (tap, socket) = (Tap::new(&cluster), cluster.outside_socket());
+        let recorded = history(&cluster, &tap);
+        let outcome = again(&mut cluster, &socket, &recorded);
+        say(&format!("replay: {program:?}: {what}: {}", if outcome.is_ok() { "yes" } else { "no" }));
+        match program.is_ours() {
+            true => assert!(outcome.is_err(), "{what}"),
+            false => assert!(outcome.is_ok() || !certain, "the peer's fault no longer shows: {what}: {outcome:?}"),
+        }
+    };
+    thread::scope(|scope| {
+        for (what, again, certain) in REPLAYS {
+            let body = move || replay(what, again, certain);
+            let name = format!("replay: {program:?}: {what}");
+            thread::Builder::new().name(name).spawn_scoped(scope, body).expect("a thread");
+        }
+    });
+}
+
+fn grant_again(cluster: &mut Cluster, socket: &UdpSocket, recorded: &[Recorded]) -> Result<(), String> {
+    cluster.replay(socket, &only(recorded, b"CGnt", &cluster.address(SITE_1)));
+    soon(|| if cluster.held(SITE_1, TICKET) { Ok(()) } else { Err("not granted".into()) })
+}
+
+fn revoke_by_client_again(cluster: &mut Cluster, socket: &UdpSocket, recorded: &[Recorded]) -> Result<(), String> {
+    ask(cluster, SITE_2, "grant");
+    cluster.replay(socket, &only(recorded, b"CRvk", &cluster.address(SITE_2)));
+    soon(|| if cluster.held(SITE_2, TICKET) { Err("still held".into()) } else { Ok(()) })
+}
+
+fn vote_request_again(cluster: &mut Cluster, socket: &UdpSocket, recorded: &[Recorded]) -> Result<(), String> {
+    cluster.count_sent(ARBITRATOR, &[b"VtFr"]);
+    cluster.replay(socket, &sent(cluster, recorded, b"RVot", SITE_2, ARBITRATOR));
+    soon(|| if cluster.counted(ARBITRATOR) > 0 { Ok(()) } else { Err("no vote".into()) })
+}
+
+/// A site that is started within its lease asks for votes in the same term.
+fn vote_again(cluster: &mut Cluster, socket: &UdpSocket, _: &[Recorded]) -> Result<(), String> {
+    let tap = Tap::new(cluster);
+    ask(cluster, SITE_1, "grant");
+    cluster.renewed(SITE_1, TICKET, 1);
+    cluster.kill(SITE_1);
+    cluster.cut(SITE_2);
+    cluster.cut(ARBITRATOR);
+    cluster.count_sent(SITE_1, &[b"HrtB"]);
+    cluster.launch_and_wait(SITE_1);
+    let is_vote = |message: &&Recorded| message.command() == b"VtFr" && message.request() == b"RVot";
+    let (recorded, to) = (tap.recorded(), cluster.address(SITE_1));
+    let vote = recorded.iter().filter(is_vote).rfind(|vote| vote.to.to_string() == to).expect("it was elected");
+    let leads = || if cluster.counted(SITE_1) > 0 { Ok(()) } else { Err("no heartbeat".into()) };
+    assert!(soon(leads).is_err(), "it leads without a vote");
+    soon(|| {
+        cluster.replay(socket, vote);
+        leads()
+    })
+}
+
+fn heartbeat_again(cluster: &mut Cluster, socket: &UdpSocket, recorded: &[Recorded]) -> Result<(), String> {
+    cluster.replay(socket, &sent(cluster, recorded, b"HrtB", SITE_2, ARBITRATOR));
+    soon(|| follows(cluster, ARBITRATOR, SITE_2))
+}
+
+fn revoke_again(cluster: &mut Cluster, socket: &UdpSocket, recorded: &[Recorded]) -> Result<(), String> {
+    ask(cluster, SITE_2, "grant");
+    cluster.renewed(SITE_2, TICKET, 1);
+    cluster.replay(socket, &sent(cluster, recorded, b"Revk", SITE_2, ARBITRATOR));
+    soon(|| follows(cluster, ARBITRATOR, SITE_2).map_or(Ok(()), |()| Err("it still follows".into())))
+}
+
+fn step_down_again(cluster: &mut Cluster, socket: &UdpSocket, recorded: &[Recorded]) -> Result<(), String> {
+    ask(cluster, SITE_1, "grant");
+    cluster.renewed(SITE_1, TICKET, 1);
+    cluster.replay(socket, &sent(cluster, recorded, b"VtFr", SITE_1, ARBITRATOR));
+    soon(|| follows(cluster, ARBITRATOR, SITE_1).map_or(Ok(()), |()| Err("it still follows".into())))
+}
+
+/// The last message of a command that one host sent to another and that answers nothing.
+fn sent(cluster: &Cluster, recorded: &[Recorded], command: &[u8; 4], from: usize, to: usize) -> Recorded {
+    let address: Ipv4Addr = cluster.address(from).parse().expect("IPv4");
+    let id = SiteId::of_address(&address.octets()).0.to_be_bytes();
+    let by = |message: &&Recorded| message.from() == id && message.request() == [0; 4];
+    let by_host: Vec<Recorded> = recorded.iter().filter(by).cloned().collect();
+    only(&by_host, command, &cluster.address(to))
+}
+
+/// Whether a member says that it follows this leader.
+fn follows(cluster: &Cluster, host: usize, leader: usize) -> Result<(), String> {
+    let listed = cluster.listed(host, Reference)?;
+    if listed.leader == cluster.address(leader) { Ok(()) } else { Err(format!("{listed:?}")) }
+}
+
+/// Gives an attack three seconds to take effect.
+fn soon(check: impl Fn() -> Result<(), String>) -> Result<(), String> {
+    let end = Instant::now() + 3 * SECOND;
+    loop {
+        match check() {
+            Err(_) if Instant::now() < end => thread::sleep(SECOND / 10),
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The leader is cut off from the others, but not from the attacker, who sends it again and again what they once
+/// acknowledged and voted. The reference stays leader for as long as somebody does that (S5, S11).
+fn replay_to_a_lonely_leader(program: Program) {
+    let cluster = Cluster::start_with(
+        Plan { acquire_after: 3 * SECOND, ..plan(program, true) },
+        Extras { outsider: true, ..Extras::default() },
+    );
+    let (tap, socket) = (Tap::new(&cluster), cluster.outside_socket());
+    ask(&cluster, SITE_1, "grant");
+    cluster.renewed(SITE_1, TICKET, 1);
+    let (mut recorded, to) = (tap.recorded(), cluster.address(SITE_1));
+    recorded.retain(|message| message.transport == Transport::Udp && message.to.to_string() == to);
+    assert!(recorded.iter().any(|message| message.request() == b"HrtB"), "no acknowledgement was seen");
+    let since = now();
+    cluster.part(SITE_1, &[SITE_2, ARBITRATOR]);
+    let limit = Timing::SECONDS.expire + cluster.plan().acquire_after + PROMPT;
+    eventually("the other site has the ticket and has renewed it", limit, || {
+        recorded.iter().for_each(|message| drop(cluster.replay(&socket, message)));
+        let grants = cluster.grants_written(SITE_2);
+        if grants >= 2 { Ok(()) } else { Err(format!("{grants} grants")) }
+    });
+    let handover = cluster.handover(SITE_1, SITE_2, since);
+    let distance = handover.distance.expect("granted there");
+    say(&format!(
+        "replay to a leader that is cut off: {program:?}: {:.2} s of double ownership, granted {distance:.2} s after the \
+         end (acquire-after = 3)",
+        handover.doubled
+    ));
+    if program.is_ours() {
+        assert!(handover.doubled == 0.0 && distance >= 3.0, "{handover:?}");
+        let changes = cluster.writes(SITE_1);
+        let back = changes.iter().skip_while(|change| change.granted || change.at < since).any(|change| change.granted);
+        assert!(!back, "{changes:?}");
+    } else {
+        assert!(handover.doubled > 0.0, "the peer's fault no longer shows: {handover:?}");
+    }
 }
 
 /// A member that has just started does not know which messages it has taken before: a recorded revoke by a client was
@@ -230,7 +387,7 @@ fn spoofed_sender(program: Program) {
 
 /// Ten seconds of datagrams with a wrong MAC, without one, and cut short.
 fn flood(program: Program) {
-    const PER_TURN: usize = 40;
+    const PER_TURN: usize = 200;
     let cluster = cluster(program, true);
     let (tap, socket) = (Tap::new(&cluster), cluster.outside_socket());
     ask(&cluster, SITE_1, "grant");
@@ -239,7 +396,7 @@ fn flood(program: Program) {
     let bad: Vec<Recorded> =
         [SITE_1, ARBITRATOR].into_iter().flat_map(|host| forgeries(&cluster, &tap, host)).collect();
     let logged = || [SITE_1, ARBITRATOR].map(|host| cluster.log(host).len());
-    let (before, end, mut sent) = (logged(), Instant::now() + 10 * SECOND, 0);
+    let (before, end, mut sent) = (logged(), Instant::now() + 10 * SECOND, 0_usize);
     while Instant::now() < end {
         for message in bad.iter().cycle().take(PER_TURN) {
             cluster.replay(&socket, message);
@@ -250,7 +407,9 @@ fn flood(program: Program) {
     let after = logged();
     let grown = [after[0] - before[0], after[1] - before[1]];
     say(&format!(
-        "flood: {program:?}: {sent} datagrams in 10 s: the logs of leader and arbitrator grew by {grown:?} bytes"
+        "flood: {program:?}: {sent} datagrams in 10 s: the logs of leader and arbitrator grew by {grown:?} bytes, {:.1} \
+         for each",
+        (grown[0] + grown[1]) as f64 / sent as f64
     ));
     if program.is_ours() {
         assert!(grown.iter().all(|bytes| *bytes < 10_000), "{}", cluster.log(SITE_1));

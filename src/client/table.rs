@@ -46,7 +46,15 @@ fn row(line: &str) -> Option<Row<'_>> {
         Some((rest, note)) => (rest, note.strip_suffix(']')?),
         None => (rest, ""),
     };
-    let (leader, expires) = rest.split_once(", expires: ").unwrap_or((rest, ""));
+    let mut fields = rest.split(", ");
+    let (leader, mut expires) = (fields.next()?, "");
+    for field in fields {
+        match field.strip_prefix("expires: ") {
+            Some(end) => expires = end,
+            // Our daemon's word that the store does not take a revoke: it matters more than what follows it.
+            None => note = field,
+        }
+    }
     let (expires, pending) = match expires.split_once(" (") {
         Some((expires, pending)) => (expires, pending.strip_suffix(')')?),
         None => (expires, ""),
@@ -68,6 +76,7 @@ mod tests {
                     ticket: longer-name, leader: 10.77.0.1, expires: 2026-11-23 05:33:28 (commit pending until 2026-11-23 05:35:00)\n\
                     ticket: M, leader: 10.77.0.1, expires: INF [manual mode]\n\
                     ticket: N, leader: none [manual mode]\n\
+                    ticket: O, leader: none, REVOKE OVERDUE since 2026-11-23 05:33:00\n\
                     \nWARNING: The ticket M is granted to multiple sites: A, B. Revoke the ticket from the faulty sites.\n";
         let expected = "\
 TICKET       HELD BY    UNTIL
@@ -75,6 +84,7 @@ T            -          -
 longer-name  10.77.0.1  2026-11-23 05:33:28  commit pending until 2026-11-23 05:35:00
 M            10.77.0.1  INF                  manual mode
 N            -          -                    manual mode
+O            -          -                    REVOKE OVERDUE since 2026-11-23 05:33:00
 
 WARNING: The ticket M is granted to multiple sites: A, B. Revoke the ticket from the faulty sites.
 ";

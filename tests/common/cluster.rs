@@ -3,7 +3,7 @@
 use super::network::{Family, Network, PORT};
 use super::process::{Daemon, Outcome, Program, clock_shim, netlink_shim, run};
 use super::ticket_store::{self, Change, double_ownership};
-use super::{eventually, say};
+use super::{eventually, say, scratch};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -120,7 +120,7 @@ impl Cluster {
     /// As [`Cluster::start`], with something beside the plan.
     pub fn start_with(plan: Plan, extras: Extras) -> Self {
         let network = Network::new(HOSTS + usize::from(extras.outsider), plan.family);
-        let directory = std::env::temp_dir().join(network.name());
+        let directory = scratch::directory(network.number());
         let mut cluster = Cluster {
             plan,
             extras,
@@ -377,14 +377,19 @@ impl Cluster {
         }
     }
 
-    /// Waits until a site's store says granted, or not.
+    /// Waits until a site's store says granted, or not, and its history as well.
     #[track_caller]
     pub fn wait_for_store(&self, site: usize, granted: bool, limit: Duration) {
         let what = format!("the store of host {site} says granted={granted}");
         eventually(&what, limit, || {
-            let says = self.attribute(site, "granted").is_some_and(|value| value == "true");
-            if says == granted { Ok(()) } else { Err(format!("{:?}", self.writes(site).last())) }
+            if self.settled(site, TICKET, granted) { Ok(()) } else { Err(format!("{:?}", self.writes(site).last())) }
         });
+    }
+
+    /// Whether a site's store says granted, or not, and the last line of its history does, which is written later.
+    pub(super) fn settled(&self, site: usize, ticket: &str, granted: bool) -> bool {
+        let written = self.changes(site, ticket).last().is_some_and(|change| change.granted);
+        self.held(site, ticket) == granted && written == granted
     }
 
     /// An attribute of the ticket in a site's store.
@@ -401,6 +406,19 @@ impl Cluster {
     pub fn calls(&self, site: usize) -> Vec<String> {
         let text = fs::read_to_string(self.home(site).join("calls")).unwrap_or_default();
         text.lines().filter(|line| line.contains(&format!(" -t {TICKET} "))).map(str::to_owned).collect()
+    }
+
+    /// Runs `act` on a thread that is inside a host: what sockets it opens stay there.
+    pub fn inside<T: Send>(&self, host: usize, act: impl FnOnce() -> T + Send) -> T {
+        self.network.inside(&self.network.namespace(host), act)
+    }
+
+    /// How much memory a member's daemon has resident, in KiB, counted page by page.
+    pub fn resident_kib(&self, host: usize) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.daemons[host].as_ref().expect("a running member").pid());
+        let text = fs::read_to_string(&path).expect(&path);
+        let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("it has some");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// What a member has logged.

@@ -10,15 +10,17 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How a ticket went from one site to the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Handover {
     /// Seconds during which both stores said granted.
     pub doubled: f64,
-    /// Seconds from the end at the one to the grant at the other, negative where they overlapped.
-    pub distance: f64,
+    /// Seconds from the end at the one to the grant at the other, negative where they overlapped. `None`: the other
+    /// has not been granted it.
+    pub distance: Option<f64>,
 }
 
 impl Cluster {
@@ -29,7 +31,7 @@ impl Cluster {
         assert_eq!(outcome.status, Some(0), "grant of {ticket} at host {site}: {outcome:?}");
         let limit = self.plan().timing.expire + self.plan().acquire_after + Duration::from_secs(10);
         eventually(&format!("the store of host {site} says granted for {ticket}"), limit, || {
-            match self.held(site, ticket) {
+            match self.settled(site, ticket, true) {
                 true => Ok(()),
                 false => Err(format!("{:?}", self.changes(site, ticket).last())),
             }
@@ -59,14 +61,47 @@ impl Cluster {
     }
 
     /// How the ticket went from one site to the other, by the first grant there after `since`.
-    #[track_caller]
     pub fn handover(&self, from: usize, to: usize, since: f64) -> Handover {
-        // A store has a state before its history says so.
-        let distance = eventually("the grant is in the history", Duration::from_secs(5), || {
-            let (one, other) = (self.ownership(from), self.ownership(to));
-            ticket_store::distance(&one, &other, since, now()).ok_or_else(|| format!("{one:?} {other:?}"))
-        });
+        let distance = ticket_store::distance(&self.ownership(from), &self.ownership(to), since, now());
         Handover { doubled: self.double_ownership(), distance }
+    }
+
+    /// Seconds from `end` to the first grant at a site after `since`.
+    pub fn granted_after(&self, site: usize, since: f64, end: f64) -> Option<f64> {
+        self.writes(site).iter().find(|change| change.granted && change.at >= since).map(|change| change.at - end)
+    }
+
+    /// When the lease of a running holder ends: ours tells the tenth of a second; what the reference has written
+    /// down is the second, so up to one too early.
+    pub fn lease_end(&self, holder: usize) -> f64 {
+        if !self.plan().programs[holder].is_ours() {
+            return self.attribute(holder, "expires").and_then(|value| value.parse().ok()).expect("a holder's store");
+        }
+        let (asked, status) = (now(), self.status(holder).expect("a running member"));
+        let line = status.lines().find(|line| line.starts_with(&format!("ticket: {TICKET},")));
+        let left = line.and_then(|line| line.split_once("(in ")?.1.split_once(" s)")?.0.parse::<f64>().ok());
+        asked + left.unwrap_or_else(|| panic!("no lease in {status}"))
+    }
+
+    /// Waits until only this site holds the ticket, or the limit has passed: what is slow is not wrong.
+    pub fn watch_until_held_by(&self, site: usize, limit: Duration) {
+        let (end, other) = (Instant::now() + limit, SITE_1 + SITE_2 - site);
+        let holds = |site| self.ownership(site).last().is_some_and(|change| change.granted);
+        while Instant::now() < end && (!holds(site) || holds(other)) {
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Cuts a host off once its next heartbeat has been acknowledged, and before anybody hears its update.
+    #[track_caller]
+    pub fn cut_before_update(&self, host: usize) {
+        self.drop_sent(host, b"UpdE", b"HrtB");
+        let limit = self.plan().timing.renewal + Duration::from_secs(5);
+        eventually("a heartbeat is acknowledged", limit, || match self.acks_counted(host) {
+            0 => Err("not yet".into()),
+            _ => Ok(()),
+        });
+        self.cut(host);
     }
 
     /// Cuts a host off from these hosts only, both ways; from none: heals it.
@@ -78,15 +113,14 @@ impl Cluster {
         self.network.filter(host, &rules("saddr"), &rules("daddr"));
     }
 
-    /// Cuts a host off from all others; what it tries to send of this command is counted, see [`Cluster::counted`].
-    pub fn cut_and_count(&self, host: usize, command: &[u8; 4]) {
-        self.network.filter(host, "drop", &format!("{}\n drop", counting(command)));
+    /// Cuts a host off from all others; what it tries to send of these commands is counted, see [`Cluster::counted`].
+    pub fn cut_and_count(&self, host: usize, commands: &[&[u8; 4]]) {
+        self.network.filter(host, "drop", &format!("{}\n drop", counting(commands)));
     }
 
     /// Counts the datagrams with one of these commands that a host sends from now on; see [`Cluster::counted`].
     pub fn count_sent(&self, host: usize, commands: &[&[u8; 4]]) {
-        let rules: Vec<String> = commands.iter().map(|command| counting(command)).collect();
-        self.network.filter(host, "", &rules.join("\n "));
+        self.network.filter(host, "", &counting(commands));
     }
 
     /// How many datagrams have been counted since [`Cluster::count_sent`].
@@ -162,11 +196,14 @@ impl Cluster {
     /// that never write in place it has not. The room is taken from it here by a hole in the file.
     pub fn fill_disk(&self, host: usize) {
         let disk = self.small_disk(host);
-        let journal = File::options().write(true).open(disk.join("journal")).expect("a journal");
-        let length = i64::try_from(journal.metadata().expect("a journal").len()).expect("a short one");
-        assert!(length > 0);
-        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        fallocate(&journal, hole, 0, length).expect("a hole");
+        // The reference has none.
+        if self.plan().programs[host].is_ours() {
+            let journal = File::options().write(true).open(disk.join("journal")).expect("a journal");
+            let length = i64::try_from(journal.metadata().expect("a journal").len()).expect("a short one");
+            assert!(length > 0);
+            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            fallocate(&journal, hole, 0, length).expect("a hole");
+        }
         let mut filler = File::create(disk.join("filler")).expect("file");
         let full = (0..1000).find_map(|_| filler.write_all(&[1; 4096]).err()).expect("a file system of 32 KiB");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
@@ -191,8 +228,11 @@ impl Cluster {
     }
 }
 
-/// The rule that counts the datagrams of one command.
-fn counting(command: &[u8; 4]) -> String {
+/// The rules that count the datagrams of these commands.
+fn counting(commands: &[&[u8; 4]]) -> String {
     // Offset in bits behind the UDP header: command at byte 28 of the message.
-    format!("udp dport {PORT} @th,288,32 {} counter name marked", u32::from_be_bytes(*command))
+    let rule = |command: &&[u8; 4]| {
+        format!("udp dport {PORT} @th,288,32 {} counter name marked", u32::from_be_bytes(**command))
+    };
+    commands.iter().map(rule).collect::<Vec<_>>().join("\n ")
 }

@@ -11,6 +11,8 @@ mod cluster;
 mod faults;
 mod network;
 mod process;
+#[path = "../scratch/mod.rs"]
+mod scratch;
 mod tap;
 mod ticket_store;
 

@@ -1,12 +1,17 @@
-//! Three hosts on one switch: four network namespaces, named after this process and a counter.
+//! Three hosts on one switch: four network namespaces, named after this process and a counter. What a killed test has
+//! left goes when the next one begins.
 
 use super::process::{Outcome, run};
+use super::scratch;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -25,6 +30,7 @@ pub enum Family {
 /// The namespaces of one cluster. Dropping it removes them, and with them the links.
 pub struct Network {
     prefix: String,
+    number: String,
     family: Family,
 }
 
@@ -32,8 +38,10 @@ impl Network {
     /// Makes `hosts` hosts, each with one link `e0` to a common switch.
     pub fn new(hosts: usize, family: Family) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!("booth-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let network = Network { prefix, family };
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(sweep);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed).to_string();
+        let network = Network { prefix: scratch::name(&number), number, family };
         let switch = network.switch();
         ip(&format!("netns add {switch}"));
         ip(&format!("-n {switch} link add br0 type bridge"));
@@ -59,9 +67,9 @@ impl Network {
         ip(&format!("-n {name} link set e0 up"));
     }
 
-    /// A name that no other cluster on this machine has.
-    pub fn name(&self) -> &str {
-        &self.prefix
+    /// Which one of this process it is.
+    pub fn number(&self) -> &str {
+        &self.number
     }
 
     /// The namespace through which all traffic passes.
@@ -132,9 +140,22 @@ impl Drop for Network {
 
 /// Makes and removes one namespace, with the error of `ip` where that is not allowed.
 pub fn probe() -> Result<(), String> {
-    let network = Network { prefix: format!("booth-{}-probe", std::process::id()), family: Family::V4 };
+    let number = "probe".to_string();
+    let network = Network { prefix: scratch::name(&number), number, family: Family::V4 };
     let outcome = run(Command::new("/usr/sbin/ip").args(["netns", "add", &network.namespace(0)]))?;
     if outcome.status == Some(0) { Ok(()) } else { Err(outcome.stderr) }
+}
+
+/// Removes the namespaces of tests that were killed, and ends the daemons that those left in them.
+fn sweep() {
+    for path in scratch::left_behind(Path::new("/run/netns")) {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let inside = run(Command::new("/usr/sbin/ip").args(["netns", "pids", name])).map(|outcome| outcome.stdout);
+        for process in inside.unwrap_or_default().lines().filter_map(|line| line.parse().ok()) {
+            let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+        }
+        let _ = run(Command::new("/usr/sbin/ip").args(["netns", "del", name]));
+    }
 }
 
 fn ip(arguments: &str) {

@@ -1,5 +1,6 @@
 //! Programs as they are started on a host: Debian's and ours, daemons and short commands.
 
+use super::scratch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
@@ -149,11 +150,11 @@ pub fn clock_shim() -> &'static [u8] {
 
 fn compiled(name: &str) -> Vec<u8> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common").join(name).with_extension("c");
-    let object = std::env::temp_dir().join(format!("booth-{name}-{}.so", std::process::id()));
+    let object = scratch::directory(name).join("shim.so");
     let arguments = ["-shared", "-fPIC", "-O2", "-o"].map(OsStr::new);
     let compiled = run(Command::new("/usr/bin/gcc").args(arguments).arg(&object).arg(&source)).expect("gcc runs");
     assert_eq!(compiled.status, Some(0), "gcc: {}", compiled.stderr);
     let bytes = std::fs::read(&object).expect("compiled shim");
-    let _ = std::fs::remove_file(&object);
+    let _ = std::fs::remove_dir_all(object.parent().expect("a directory"));
     bytes
 }

@@ -43,6 +43,11 @@ impl Recorded {
         &self.bytes[28..32]
     }
 
+    /// Which member it says that it is from.
+    pub fn from(&self) -> &[u8] {
+        &self.bytes[20..24]
+    }
+
     /// What it answers; zeros where it is no answer.
     pub fn request(&self) -> &[u8] {
         &self.bytes[32..36]
@@ -133,8 +138,7 @@ fn message_in(frame: &[u8]) -> Option<Recorded> {
 impl Cluster {
     /// A datagram socket of the outsider.
     pub fn outside_socket(&self) -> UdpSocket {
-        let namespace = self.network.namespace(OUTSIDER);
-        self.network.inside(&namespace, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket"))
+        self.inside(OUTSIDER, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket"))
     }
 
     /// Sends a recorded message again from outside, to the same member. What a member answered to a client's.
@@ -145,10 +149,7 @@ impl Cluster {
                 socket.send_to(&message.bytes, to).expect("sent");
                 Vec::new()
             }
-            Transport::Tcp => {
-                let namespace = self.network.namespace(OUTSIDER);
-                self.network.inside(&namespace, || ask(to, &message.bytes))
-            }
+            Transport::Tcp => self.inside(OUTSIDER, || ask(to, &message.bytes)),
         }
     }
 }

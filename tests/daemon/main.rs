@@ -12,6 +12,8 @@ mod live;
 mod patience;
 mod process;
 mod running;
+#[path = "../scratch/mod.rs"]
+mod scratch;
 mod store;
 mod stuck_revoke;
 mod support;

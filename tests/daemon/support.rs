@@ -31,8 +31,7 @@ impl Place {
     pub fn new(name: &str) -> Place {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         let process = std::process::id();
-        let directory = std::env::temp_dir().join(format!("boothd-{process}-{name}"));
-        let _ = fs::remove_dir_all(&directory);
+        let directory = super::scratch::directory(name);
         fs::create_dir_all(directory.join("store")).unwrap();
         // As root, the daemon becomes somebody else.
         for path in [directory.clone(), directory.join("store")] {
