@@ -12,6 +12,7 @@ mod disk;
 mod host;
 mod network;
 mod queue;
+pub mod reference;
 pub mod script;
 mod stores;
 

@@ -1,0 +1,314 @@
+//! The model of the reference sends what the reference was recorded to send: it is fed with what the
+//! recordings show to arrive at a member, and each message that leaves is compared.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod world;
+
+use booth_core::input::{ClientId, Input, RequestNumber, StoreResult};
+use booth_core::member::{Member, MemberIndex, MemberKind, SiteId};
+use booth_core::notice::Notice;
+use booth_core::settings::{Settings, TicketIndex, TicketSettings, ValidityUnit};
+use booth_core::sink::{HandlerRequest, Record, Reply, Sink, StoreAction, StoreRequest};
+use booth_core::time::{Instant, Millis, Now, WallTime};
+use booth_core::wire::{self, Body, Command, Key, LeaderField};
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+use world::reference::Reference;
+
+/// How far validities in milliseconds may differ: `crm_ticket` took now less and then more.
+const SLACK_MS: u64 = 15;
+/// In how many steps a daemon comes to send something at most.
+const MOST_STEPS: usize = 4;
+/// What the boot clock shows when a recording begins.
+const BOOT_MS: u64 = 50_000;
+/// What a daemon sends in one go was recorded within this time.
+const PROMPT_MS: u64 = 100;
+/// How long `crm_ticket` takes at the least.
+const STORE_MS: u64 = 15;
+
+/// A recording and what is needed to replay it.
+struct Recording {
+    lines: Vec<Value>,
+    key: Option<Key>,
+    ticket: TicketSettings,
+    unit: ValidityUnit,
+}
+
+/// A member, when its socket was there if it is a site, and when it could not be reached (microseconds).
+struct Seat {
+    member: usize,
+    bound: u64,
+    cut: std::ops::Range<u64>,
+}
+
+impl Seat {
+    fn of(member: usize) -> Seat {
+        Seat { member, bound: 0, cut: u64::MAX..u64::MAX }
+    }
+}
+
+#[test]
+fn grant_and_revoke_are_as_recorded() {
+    for text in [include_str!("vectors/grant_revoke_auth.jsonl"), include_str!("vectors/grant_revoke_plain.jsonl")] {
+        let recording = seconds(text);
+        for member in 0..3 {
+            replay(&recording, &Seat::of(member));
+        }
+    }
+}
+
+#[test]
+fn failover_is_as_recorded() {
+    let recording = seconds(include_str!("vectors/failover_auth.jsonl"));
+    // What it sent on a dead link was recorded when the link came back.
+    replay(&recording, &Seat { cut: 3_000_000..13_601_600, ..Seat::of(0) });
+    replay(&recording, &Seat::of(1));
+    replay(&recording, &Seat::of(2));
+}
+
+#[test]
+fn an_isolated_site_is_as_recorded() {
+    let recording = seconds(include_str!("vectors/isolated_site_auth.jsonl"));
+    // The arbitrator had asked before the sites listened.
+    replay(&recording, &Seat { bound: 20_000, ..Seat::of(0) });
+    replay(&recording, &Seat { bound: 20_000, cut: 3_000_000..19_000_000, ..Seat::of(1) });
+    replay(&recording, &Seat::of(2));
+}
+
+#[test]
+fn milliseconds_are_as_recorded() {
+    let mut ticket = world::ticket("T", 4_500, 0);
+    (ticket.timeout, ticket.renewal) = (Millis(300), Millis(2_000));
+    let text = include_str!("vectors/milliseconds_auth.jsonl");
+    let recording = recording(text, ticket, ValidityUnit::Milliseconds);
+    replay(&recording, &Seat { cut: 7_000_000..11_700_000, ..Seat::of(0) });
+    replay(&recording, &Seat::of(1));
+    replay(&recording, &Seat::of(2));
+}
+
+fn seconds(text: &str) -> Recording {
+    let mut ticket = world::ticket("T", 10_000, 0);
+    (ticket.timeout, ticket.renewal) = (Millis(1_000), Millis(5_000));
+    recording(text, ticket, ValidityUnit::Seconds)
+}
+
+fn recording(text: &str, ticket: TicketSettings, unit: ValidityUnit) -> Recording {
+    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let key = lines.next().unwrap()["key"].as_str().map(|secret| Key::new(secret.as_bytes()));
+    Recording { lines: lines.collect(), key, ticket, unit }
+}
+
+fn address(member: usize) -> String {
+    format!("10.78.0.{}", member + 1)
+}
+
+fn member_of(address: &str) -> Option<usize> {
+    (0..3).find(|member| address == self::address(*member))
+}
+
+/// A message, as far as the model decides it.
+#[derive(Debug, PartialEq)]
+struct Said {
+    command: Command,
+    request: Option<Command>,
+    reason: String,
+    outcome: String,
+    leader: LeaderField,
+    term: u32,
+    valid_for: u32,
+}
+
+fn read(bytes: &[u8], key: Option<&Key>) -> Said {
+    let message = wire::decode(bytes, key).unwrap();
+    let Body::Ticket(body) = message.body else { panic!("{message:?}") };
+    Said {
+        command: message.header.command,
+        request: message.header.request,
+        reason: format!("{:?}", message.header.reason),
+        outcome: format!("{:?}", message.header.outcome),
+        leader: body.leader,
+        term: body.term,
+        valid_for: body.valid_for,
+    }
+}
+
+/// The model in a member's place.
+struct Replay<'a> {
+    recording: &'a Recording,
+    model: Reference,
+    sent: Sent,
+    now_ms: u64,
+    clients: BTreeMap<String, u64>,
+}
+
+/// What has left and was not compared yet; where to: a member, or a client.
+#[derive(Default)]
+struct Sent {
+    messages: BTreeMap<String, VecDeque<(u64, Vec<u8>)>>,
+    clients: BTreeMap<u64, String>,
+    now_ms: u64,
+    /// The call of `crm_ticket`, and since when.
+    running: Option<(u64, RequestNumber, bool)>,
+}
+
+impl Sink for Sent {
+    fn journal(&mut self, _: TicketIndex, _: &Record) {}
+
+    fn send(&mut self, _: TicketIndex, to: MemberIndex, bytes: &[u8]) {
+        self.messages.entry(address(to.at())).or_default().push_back((self.now_ms, bytes.to_vec()));
+    }
+
+    fn store(&mut self, _: TicketIndex, request: StoreRequest<'_>) {
+        self.running = Some((self.now_ms, request.number, request.action == StoreAction::Load));
+    }
+
+    fn run_handler(&mut self, _: TicketIndex, _: HandlerRequest) {}
+
+    fn reply(&mut self, client: ClientId, reply: Reply<'_>) {
+        let Reply::Message { bytes, .. } = reply else { return };
+        self.messages.entry(self.clients[&client.0].clone()).or_default().push_back((self.now_ms, bytes.to_vec()));
+    }
+
+    fn notice(&mut self, _: Notice) {}
+}
+
+impl Replay<'_> {
+    fn input(&mut self, input: Input<'_>) {
+        let now =
+            Now { boot: Instant(BOOT_MS + self.now_ms), wall: WallTime(1_795_412_400_000_000 + self.now_ms * 1000) };
+        self.sent.now_ms = self.now_ms;
+        self.model.step(now, input, &mut self.sent);
+    }
+
+    /// `crm_ticket` has done what it was called for.
+    fn finish_store(&mut self) {
+        if let Some((_, number, load)) = self.sent.running.take() {
+            let result = if load { StoreResult::Loaded(None) } else { StoreResult::Written };
+            self.input(Input::StoreFinished { ticket: TicketIndex(0), number, result });
+        }
+    }
+
+    /// Time passes; `crm_ticket` takes its own.
+    fn advance(&mut self, to_ms: u64) {
+        while let Some((since, ..)) = self.sent.running.filter(|(since, ..)| since + STORE_MS <= to_ms) {
+            self.now_ms = since + STORE_MS;
+            self.finish_store();
+        }
+        self.now_ms = to_ms;
+    }
+
+    /// Lives through a time in which nothing came and what it sent was lost.
+    fn be_alone(&mut self) {
+        let end = std::mem::replace(&mut self.now_ms, self.sent.now_ms);
+        while let Some(at) = self.next_event().filter(|at| *at <= end) {
+            self.advance(at);
+            self.input(Input::Tick);
+        }
+        self.advance(end);
+        self.sent.messages.clear();
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        let timer = self.model.next_deadline().map(|at| at.0.saturating_sub(BOOT_MS).max(self.now_ms));
+        let store = self.sent.running.map(|(since, ..)| since + STORE_MS);
+        timer.into_iter().chain(store).min()
+    }
+
+    /// Compares what was recorded to leave now with what the model sends.
+    fn compare(&mut self, to: &str, recorded: &[u8], place: &str) {
+        // Sent after some time with `crm_ticket`, or a random delay.
+        for _ in 0..MOST_STEPS {
+            if self.sent.messages.get(to).is_some_and(|messages| !messages.is_empty()) {
+                break;
+            }
+            self.finish_store();
+            self.input(Input::Tick);
+        }
+        let next = self.sent.messages.get_mut(to).and_then(VecDeque::pop_front);
+        let expected = read(recorded, self.recording.key.as_ref());
+        let Some((_, bytes)) = next else { panic!("{place}: the model is silent instead of {expected:?}") };
+        let mut said = read(&bytes, self.recording.key.as_ref());
+        let tolerance = if self.recording.unit == ValidityUnit::Milliseconds { SLACK_MS as u32 } else { 0 };
+        if said.valid_for.abs_diff(expected.valid_for) <= tolerance {
+            said.valid_for = expected.valid_for;
+        }
+        assert_eq!(said, expected, "{place}");
+    }
+
+    /// Nothing has left that was not recorded.
+    fn nothing_left_over(&self, place: &str) {
+        for (to, messages) in &self.sent.messages {
+            for (at, bytes) in messages {
+                let said = read(bytes, self.recording.key.as_ref());
+                assert!(at + PROMPT_MS > self.now_ms, "{place}: not recorded: {said:?} to {to} at {at} ms");
+            }
+        }
+    }
+
+    fn request(&mut self, from: &str, bytes: &[u8]) {
+        let client = self.clients.len() as u64;
+        self.clients.insert(from.to_owned(), client);
+        self.sent.clients.insert(client, from.to_owned());
+        self.input(Input::Request { client: ClientId(client), bytes });
+    }
+}
+
+fn replay(recording: &Recording, seat: &Seat) {
+    let id = |member: usize| SiteId::of_address(&[10, 78, 0, member as u8 + 1]);
+    let kind = |member: usize| if member < 2 { MemberKind::Site } else { MemberKind::Arbitrator };
+    let settings = Settings {
+        members: (0..3).map(|member| Member { id: id(member), kind: kind(member) }).collect(),
+        me: MemberIndex(seat.member as u8),
+        key: recording.key.clone(),
+        max_time_skew: Millis(600_000),
+        unit: recording.unit,
+        any_source: false,
+        seed: 1,
+    };
+    let mut model = Reference::new(settings, std::slice::from_ref(&recording.ticket));
+    // The recording decides: what was sent after a random delay is due before it was sent.
+    model.fixed_delay = Some(Millis(0));
+    let mut replay = Replay { recording, model, sent: Sent::default(), now_ms: 0, clients: BTreeMap::new() };
+    let me = address(seat.member);
+    let (mut compared, mut came_back) = (0, false);
+    // An arbitrator sends as soon as it listens, a site reads its store first.
+    let micros = |line: &Value| (line["t"].as_f64().unwrap() * 1_000_000.0).round() as u64;
+    let first = recording.lines.iter().find(|line| line["src"] == me).map_or(0, micros);
+    let bound = if kind(seat.member) == MemberKind::Arbitrator { first } else { seat.bound };
+    // While it reads its store what arrives waits.
+    replay.input(Input::Started);
+    for line in &recording.lines {
+        let now_us = micros(line);
+        replay.advance(now_us / 1000);
+        let place = format!("member {} at {}", seat.member + 1, line["t"]);
+        let (from, to) = (line["src"].as_str().unwrap(), line["dst"].as_str().unwrap());
+        let bytes = bytes_of(line["hex"].as_str().unwrap());
+        let is_ticket = line["ticket"].is_string() && line["leader"].is_u64();
+        let cut = now_us < bound || seat.cut.contains(&now_us);
+        if cut || !is_ticket {
+            continue;
+        }
+        if seat.cut.start < now_us && !came_back {
+            came_back = true;
+            replay.be_alone();
+        }
+        replay.nothing_left_over(&place);
+        let port = format!("{me}:9929");
+        if from == me || from == port {
+            replay.compare(to, &bytes, &place);
+            compared += 1;
+        } else if to == me {
+            let source = member_of(from).map(|from| MemberIndex(from as u8));
+            replay.input(Input::Datagram { source, bytes: &bytes });
+        } else if to == port && matches!(line["cmd"].as_str(), Some("CGnt" | "CRvk")) {
+            replay.request(from, &bytes);
+        }
+    }
+    replay.now_ms += 2 * PROMPT_MS;
+    replay.nothing_left_over("at the end");
+    assert!(compared >= 6, "member {}: {compared} messages compared", seat.member + 1);
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
