@@ -177,7 +177,7 @@ impl Replay<'_> {
         let now =
             Now { boot: Instant(BOOT_MS + self.now_ms), wall: WallTime(1_795_412_400_000_000 + self.now_ms * 1000) };
         self.sent.now_ms = self.now_ms;
-        self.model.step(now, input, &mut self.sent);
+        self.model.take(now, input, &mut self.sent);
     }
 
     /// `crm_ticket` has done what it was called for.
@@ -209,7 +209,7 @@ impl Replay<'_> {
     }
 
     fn next_event(&self) -> Option<u64> {
-        let timer = self.model.next_deadline().map(|at| at.0.saturating_sub(BOOT_MS).max(self.now_ms));
+        let timer = self.model.wakes_at().map(|at| at.0.saturating_sub(BOOT_MS).max(self.now_ms));
         let store = self.sent.running.map(|(since, ..)| since + STORE_MS);
         timer.into_iter().chain(store).min()
     }

@@ -7,7 +7,7 @@ use super::{Plan, WALL_EPOCH_US, World, address};
 use booth_core::input::{Input, RequestNumber};
 use booth_core::member::{MemberIndex, SiteId};
 use booth_core::node::Node;
-use booth_core::settings::{Settings, ValidityUnit};
+use booth_core::settings::Settings;
 use booth_core::sink::Record;
 use booth_core::time::{Instant, Millis, Now, WallTime};
 
@@ -26,6 +26,8 @@ pub struct Host {
     pub suspended: bool,
     pub store: Vec<Held>,
     pub habit: StoreHabit,
+    /// Whether something at the site revokes what has run out (S12).
+    pub guarded: bool,
     pub handler_passes: bool,
     /// The handler runs until it is killed at its deadline.
     pub handler_hangs: bool,
@@ -74,6 +76,7 @@ impl Host {
             suspended: false,
             store: vec![Held::default(); tickets],
             habit: StoreHabit::WORKS,
+            guarded: true,
             handler_passes: true,
             handler_hangs: false,
             disk: Disk::new(id, names, plan.remember.then(Record::default)),
@@ -163,7 +166,7 @@ impl World {
             me: MemberIndex(host as u8),
             key: self.key.clone(),
             max_time_skew: Millis(600_000),
-            unit: ValidityUnit::Milliseconds,
+            unit: self.unit,
             any_source: false,
             seed: self.plan.seed ^ (host as u64) << 32 ^ u64::from(self.hosts[host].life) << 48 ^ self.now_ms,
         };

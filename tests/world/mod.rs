@@ -10,6 +10,7 @@ pub mod daemon;
 mod dice;
 mod disk;
 mod host;
+pub mod ledger;
 mod network;
 mod queue;
 pub mod reference;
@@ -25,11 +26,13 @@ pub use stores::StoreHabit;
 use booth_core::input::Input;
 use booth_core::member::MAX_MEMBERS;
 use booth_core::notice::{Event, Notice};
-use booth_core::settings::{Mode, TicketIndex, TicketSettings};
+use booth_core::settings::{Mode, TicketIndex, TicketSettings, ValidityUnit};
 use booth_core::time::Millis;
 use booth_core::wire::{self, Command, Outcome};
 use checks::Checks;
+
 use daemon::Outputs;
+use ledger::Ledger;
 use network::Network;
 use queue::{Pending, Queue};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +82,7 @@ pub struct Waiting {
 pub struct World {
     pub plan: Plan,
     key: Option<wire::Key>,
+    unit: ValidityUnit,
     pub now_ms: u64,
     pub hosts: Vec<Host>,
     pub net: Net,
@@ -95,6 +99,8 @@ pub struct World {
     /// Tickets that were granted and not revoked by an administrator since (L1).
     pub wanted: BTreeSet<usize>,
     checks: Checks,
+    /// Where there is one, S0 is not checked: who held what is written down, to be judged later.
+    pub ledger: Option<Ledger>,
     /// When the guard (S12) has to look again.
     guard_ms: u64,
     pub events: u64,
@@ -116,6 +122,11 @@ impl World {
 
     /// A world in which each host runs the program that is named for it.
     pub fn with_programs(plan: Plan, program: impl Fn(usize) -> daemon::Program) -> World {
+        World::in_unit(plan, ValidityUnit::Milliseconds, program)
+    }
+
+    /// The same with the unit of validities on the wire.
+    pub fn in_unit(plan: Plan, unit: ValidityUnit, program: impl Fn(usize) -> daemon::Program) -> World {
         let mut dice = Dice::new(plan.seed);
         let count = plan.sites + plan.arbitrators;
         let mut hosts: Vec<Host> =
@@ -127,6 +138,7 @@ impl World {
             key: plan.key.then(|| wire::Key::new(KEY)),
             checks: Checks::new(count, plan.tickets.len()),
             plan,
+            unit,
             now_ms: 0,
             hosts,
             net: Net::GOOD,
@@ -140,6 +152,7 @@ impl World {
             waiting: BTreeMap::new(),
             forced: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            ledger: None,
             guard_ms: stores::NEVER,
             events: 0,
             grants: 0,

@@ -16,6 +16,7 @@ mod leader;
 mod ticket;
 
 use super::Dice;
+use super::daemon::{Daemon, Outputs, Start};
 use booth_core::input::{ClientId, Input, RequestNumber, StoreResult};
 use booth_core::member::{MemberIndex, MemberKind, SiteId};
 use booth_core::settings::{Settings, TicketIndex, TicketSettings, ValidityUnit};
@@ -159,7 +160,7 @@ impl Reference {
     }
 
     /// When it wakes by itself; never while it waits for its store.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn wakes_at(&self) -> Option<Instant> {
         if self.busy.is_some() {
             return None;
         }
@@ -167,9 +168,9 @@ impl Reference {
     }
 
     /// One input, and all that comes of it.
-    pub fn step<S: Sink>(&mut self, now: Now, input: Input<'_>, sink: &mut S) {
+    pub fn take<S: Sink>(&mut self, now: Now, input: Input<'_>, sink: &mut S) {
         match input {
-            Input::Started => self.start(now),
+            Input::Started => self.started(now),
             Input::Datagram { bytes, .. } if self.inbox.len() < MOST_WAITING => {
                 self.inbox.push_back(Arrival::Datagram(bytes.to_vec()));
             }
@@ -187,11 +188,16 @@ impl Reference {
         self.work(now, sink);
     }
 
+    /// The program of the reference.
+    pub fn start(start: Start<'_>) -> Box<dyn Daemon> {
+        Box::new(Reference::new(start.settings, start.tickets))
+    }
+
     fn me(&self) -> usize {
         self.settings.me.at()
     }
 
-    fn start(&mut self, now: Now) {
+    fn started(&mut self, now: Now) {
         for at in 0..self.tickets.len() {
             let index = TicketIndex(at as u16);
             if self.settings.members[self.me()].kind == MemberKind::Site {
@@ -260,7 +266,7 @@ impl Reference {
         self.requests += 1;
         let number = RequestNumber(self.requests);
         self.busy = Some((ticket, number));
-        sink.store(ticket, StoreRequest { number, action });
+        sink.store(ticket, StoreRequest { number, action, before: None });
     }
 
     fn leader_field(&self, member: Option<usize>) -> LeaderField {
@@ -348,5 +354,15 @@ impl Reference {
     /// Whether it leads the ticket by its own account, and with time left.
     pub fn leads(&self, ticket: usize, now: Instant) -> bool {
         self.tickets[ticket].leads(now)
+    }
+}
+
+impl Daemon for Reference {
+    fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outputs) {
+        self.take(now, input, out);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.wakes_at()
     }
 }
