@@ -39,6 +39,8 @@ struct Seen {
     owed: Option<Owed>,
     /// When it last said that it no longer holds the ticket, with its store's word for it.
     released_ms: u64,
+    /// The newest term of a lease that it has released.
+    released_term: Option<u32>,
     /// When it last asked for a renewal.
     renewed_ms: u64,
     /// It has started without memory: until then, by its clock, it votes for administrators only (S7).
@@ -49,6 +51,7 @@ struct Seen {
 #[derive(Clone, Copy)]
 struct Owed {
     to: usize,
+    term: u32,
     /// By the member's own clock.
     until: Instant,
 }
@@ -173,7 +176,7 @@ impl World {
         if self.is_manual(ticket) {
             return;
         }
-        self.note_renewals(from, ticket, &message.header);
+        self.note_renewals(from, ticket, &message.header, body.term);
         if self.hosts[from].is_ours() {
             self.check_owed(from, to, ticket, &message.header, &body);
             self.check_memory(from, to, ticket, &message.header, &body);
@@ -192,9 +195,12 @@ impl World {
     }
 
     /// When a leader renews, and when it says that it no longer holds the ticket.
-    fn note_renewals(&mut self, from: usize, ticket: usize, header: &Header) {
+    fn note_renewals(&mut self, from: usize, ticket: usize, header: &Header, term: u32) {
         let now_ms = self.now_ms;
         let seen = &mut self.checks.members[from].tickets[ticket];
+        if matches!((header.command, header.request), (Command::Vote | Command::Revoke, None)) {
+            seen.released_term = seen.released_term.max(Some(term));
+        }
         match (header.command, header.request) {
             (Command::Vote, None) | (Command::Revoke, None) if seen.renewed_ms >= seen.released_ms => {
                 seen.released_ms = now_ms;
@@ -229,7 +235,7 @@ impl World {
         match (header.command, header.request) {
             (Command::Ack, Some(Command::Heartbeat | Command::Update)) => {
                 let until = now + self.plan.tickets[ticket].expire;
-                self.checks.members[from].tickets[ticket].owed = Some(Owed { to, until });
+                self.checks.members[from].tickets[ticket].owed = Some(Owed { to, term: body.term, until });
             }
             (Command::Vote | Command::Revoke, None) => {
                 let held = self.hosts[from].store[ticket];
@@ -240,8 +246,10 @@ impl World {
                 let candidate = LeaderField::Member(SiteId::of_address(&address(to)));
                 let owed = self.checks.members[from].tickets[ticket].owed;
                 let Some(owed) = owed.filter(|owed| owed.to != to && body.leader == candidate) else { return };
-                let Seen { released_ms, renewed_ms, .. } = self.checks.members[owed.to].tickets[ticket];
-                let released = released_ms > 0 && released_ms >= renewed_ms && self.now_ms >= released_ms + after;
+                let Seen { released_ms, released_term, renewed_ms, .. } = self.checks.members[owed.to].tickets[ticket];
+                // Who wakes up late may hear of a lease and its release while the next one runs.
+                let no_longer = released_ms >= renewed_ms || released_term >= Some(owed.term);
+                let released = released_ms > 0 && no_longer && self.now_ms >= released_ms + after;
                 let over = now >= owed.until + Millis(after);
                 let rule = if now >= owed.until { "S3" } else { "S2" };
                 let name = &self.hosts[from].name;
