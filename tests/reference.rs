@@ -10,13 +10,15 @@ use booth_core::notice::Notice;
 use booth_core::settings::{Settings, TicketIndex, TicketSettings, ValidityUnit};
 use booth_core::sink::{HandlerRequest, Record, Reply, Sink, StoreAction, StoreRequest};
 use booth_core::time::{Instant, Millis, Now, WallTime};
-use booth_core::wire::{self, Body, Command, Key, LeaderField};
+use booth_core::wire::{
+    self, Body, Command, Header, Key, LeaderField, MAX_MESSAGE, Message, Outcome, Reason, TicketBody,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use world::reference::Reference;
 
 /// How far validities in milliseconds may differ: `crm_ticket` took now less and then more.
-const SLACK_MS: u64 = 15;
+const SLACK_MS: u32 = 15;
 /// In how many steps a daemon comes to send something at most.
 const MOST_STEPS: usize = 4;
 /// What the boot clock shows when a recording begins.
@@ -86,6 +88,122 @@ fn milliseconds_are_as_recorded() {
     replay(&recording, &Seat::of(2));
 }
 
+/// What an arbitrator of the reference was heard to answer: `m1 HrtB ...` is what site 1 said, the rest what came back.
+/// A step-down and an update of an older term are taken, a revoke is not; who stands since a step-down has the vote
+/// in spite of the promise; a heartbeat of a newer term moves the promise.
+const ANSWERS: &str = "\
+m1 Heartbeat m1 5 20: Ack m1 5 19
+m1 Status nobody 0 0: MyIndex m1 5 19
+m1 Vote nobody 4 0: -
+m1 Status nobody 0 0: MyIndex nobody 5 0
+m1 Heartbeat m1 6 20: Ack m1 6 19
+m1 Revoke nobody 4 0: -
+m1 Status nobody 0 0: MyIndex m1 6 19
+m1 Heartbeat m1 7 20: Ack m1 7 19
+m1 Update m1 6 15: Ack m1 6 14
+m1 Status nobody 0 0: MyIndex m1 6 14
+m1 Heartbeat m1 5 20: Ack m1 5 19
+m1 Status nobody 0 0: MyIndex m1 5 19
+m2 Update m2 9 20: Reject m1 5 19 TermStillValid
+m2 Status nobody 0 0: MyIndex m1 5 19
+m2 Heartbeat m2 9 20: Ack m2 9 19
+m2 Status nobody 0 0: MyIndex m2 9 19
+m2 VoteRequest m2 10 0 TicketLost: Reject m2 9 19 TermStillValid
+m2 VoteRequest m2 10 0 Reacquire: Vote m2 10 19
+m1 VoteRequest m1 12 0 StepDown: Vote m1 12 18
+m1 Status nobody 0 0: -
+m1 Revoke nobody 13 0: -
+m1 Status nobody 0 0: -
+m2 Heartbeat m2 14 20: Ack m2 14 19
+m2 Revoke nobody 14 0 Administrator: Ack nobody 14 0
+m1 VoteRequest m1 15 0 TicketLost: Reject nobody 14 0 YouAreOutdated
+m1 VoteRequest m1 15 0 Administrator: Vote m1 15 0
+m2 VoteRequest m2 15 0 Administrator: Vote m1 15 0
+m2 VoteRequest m2 16 0 StepDown: Vote m2 16 0";
+
+/// From one to the next.
+const BETWEEN_MS: u64 = 300;
+
+#[test]
+fn an_arbitrator_answers_as_it_was_heard_to() {
+    let settings = settings(2, None, ValidityUnit::Seconds);
+    let mut replay = Replay::of(Reference::new(settings, &[world::ticket("T", 20_000, 3_000)]));
+    replay.input(Input::Started);
+    for line in ANSWERS.lines() {
+        let (said, answer) = line.split_once(": ").unwrap();
+        replay.now_ms += BETWEEN_MS;
+        replay.sent.messages.clear();
+        let words: Vec<&str> = said.split(' ').collect();
+        let from = if words[0] == "m1" { 0 } else { 1 };
+        let bytes = spoken(from, &words[1..]);
+        replay.input(Input::Datagram { source: None, bytes: &bytes });
+        let heard = replay.sent.messages.get(&address(from)).and_then(|messages| messages.front());
+        let heard = heard.map_or("-".to_owned(), |(_, bytes)| in_words(bytes));
+        assert_eq!(heard, answer, "{line}");
+    }
+}
+
+fn spoken(from: usize, words: &[&str]) -> Vec<u8> {
+    let command = match words[0] {
+        "Heartbeat" => Command::Heartbeat,
+        "Update" => Command::Update,
+        "Status" => Command::Status,
+        "Vote" => Command::Vote,
+        "VoteRequest" => Command::VoteRequest,
+        "Revoke" => Command::Revoke,
+        other => panic!("{other}"),
+    };
+    let reason = match words.get(4) {
+        None => Reason::None,
+        Some(&"TicketLost") => Reason::TicketLost,
+        Some(&"Reacquire") => Reason::Reacquire,
+        Some(&"StepDown") => Reason::StepDown,
+        Some(&"Administrator") => Reason::Administrator,
+        Some(other) => panic!("{other}"),
+    };
+    let leader = match words[1] {
+        "m1" => LeaderField::Member(id(0)),
+        "m2" => LeaderField::Member(id(1)),
+        _ => LeaderField::Nobody,
+    };
+    let (stamp, sender, outcome) = (WallTime(0), id(from), Outcome::Success);
+    let header = Header { stamp, sender, command, request: None, options: 0, reason, outcome };
+    let (term, valid_for) = (words[2].parse().unwrap(), words[3].parse().unwrap());
+    let body = Body::Ticket(TicketBody { name: "T", leader, term, valid_for });
+    let mut bytes = [0; MAX_MESSAGE];
+    let length = wire::encode(&Message { header, body }, None, &mut bytes);
+    bytes[..length].to_vec()
+}
+
+fn in_words(bytes: &[u8]) -> String {
+    let said = read(bytes, None);
+    let leader = match said.leader {
+        LeaderField::Member(member) if member == id(0) => "m1",
+        LeaderField::Member(_) => "m2",
+        _ => "nobody",
+    };
+    let outcome = if said.outcome == "Success" { String::new() } else { format!(" {}", said.outcome) };
+    format!("{:?} {leader} {} {}{outcome}", said.command, said.term, said.valid_for)
+}
+
+fn id(member: usize) -> SiteId {
+    SiteId::of_address(&[10, 78, 0, member as u8 + 1])
+}
+
+/// Two sites and an arbitrator.
+fn settings(me: usize, key: Option<Key>, unit: ValidityUnit) -> Settings {
+    let kind = |member: usize| if member < 2 { MemberKind::Site } else { MemberKind::Arbitrator };
+    Settings {
+        members: (0..3).map(|member| Member { id: id(member), kind: kind(member) }).collect(),
+        me: MemberIndex(me as u8),
+        key,
+        max_time_skew: Millis(600_000),
+        unit,
+        any_source: false,
+        seed: 1,
+    }
+}
+
 fn seconds(text: &str) -> Recording {
     let mut ticket = world::ticket("T", 10_000, 0);
     (ticket.timeout, ticket.renewal) = (Millis(1_000), Millis(5_000));
@@ -133,8 +251,10 @@ fn read(bytes: &[u8], key: Option<&Key>) -> Said {
 }
 
 /// The model in a member's place.
-struct Replay<'a> {
-    recording: &'a Recording,
+struct Replay {
+    key: Option<Key>,
+    /// By how much validities may differ.
+    tolerance: u32,
     model: Reference,
     sent: Sent,
     now_ms: u64,
@@ -172,7 +292,11 @@ impl Sink for Sent {
     fn notice(&mut self, _: Notice) {}
 }
 
-impl Replay<'_> {
+impl Replay {
+    fn of(model: Reference) -> Replay {
+        Replay { key: None, tolerance: 0, model, sent: Sent::default(), now_ms: 0, clients: BTreeMap::new() }
+    }
+
     fn input(&mut self, input: Input<'_>) {
         let now =
             Now { boot: Instant(BOOT_MS + self.now_ms), wall: WallTime(1_795_412_400_000_000 + self.now_ms * 1000) };
@@ -225,11 +349,10 @@ impl Replay<'_> {
             self.input(Input::Tick);
         }
         let next = self.sent.messages.get_mut(to).and_then(VecDeque::pop_front);
-        let expected = read(recorded, self.recording.key.as_ref());
+        let expected = read(recorded, self.key.as_ref());
         let Some((_, bytes)) = next else { panic!("{place}: the model is silent instead of {expected:?}") };
-        let mut said = read(&bytes, self.recording.key.as_ref());
-        let tolerance = if self.recording.unit == ValidityUnit::Milliseconds { SLACK_MS as u32 } else { 0 };
-        if said.valid_for.abs_diff(expected.valid_for) <= tolerance {
+        let mut said = read(&bytes, self.key.as_ref());
+        if said.valid_for.abs_diff(expected.valid_for) <= self.tolerance {
             said.valid_for = expected.valid_for;
         }
         assert_eq!(said, expected, "{place}");
@@ -239,7 +362,7 @@ impl Replay<'_> {
     fn nothing_left_over(&self, place: &str) {
         for (to, messages) in &self.sent.messages {
             for (at, bytes) in messages {
-                let said = read(bytes, self.recording.key.as_ref());
+                let said = read(bytes, self.key.as_ref());
                 assert!(at + PROMPT_MS > self.now_ms, "{place}: not recorded: {said:?} to {to} at {at} ms");
             }
         }
@@ -254,27 +377,20 @@ impl Replay<'_> {
 }
 
 fn replay(recording: &Recording, seat: &Seat) {
-    let id = |member: usize| SiteId::of_address(&[10, 78, 0, member as u8 + 1]);
-    let kind = |member: usize| if member < 2 { MemberKind::Site } else { MemberKind::Arbitrator };
-    let settings = Settings {
-        members: (0..3).map(|member| Member { id: id(member), kind: kind(member) }).collect(),
-        me: MemberIndex(seat.member as u8),
-        key: recording.key.clone(),
-        max_time_skew: Millis(600_000),
-        unit: recording.unit,
-        any_source: false,
-        seed: 1,
-    };
+    let settings = settings(seat.member, recording.key.clone(), recording.unit);
     let mut model = Reference::new(settings, std::slice::from_ref(&recording.ticket));
     // The recording decides: what was sent after a random delay is due before it was sent.
     model.fixed_delay = Some(Millis(0));
-    let mut replay = Replay { recording, model, sent: Sent::default(), now_ms: 0, clients: BTreeMap::new() };
+    let mut replay = Replay { key: recording.key.clone(), ..Replay::of(model) };
+    if recording.unit == ValidityUnit::Milliseconds {
+        replay.tolerance = SLACK_MS;
+    }
     let me = address(seat.member);
     let (mut compared, mut came_back) = (0, false);
     // An arbitrator sends as soon as it listens, a site reads its store first.
     let micros = |line: &Value| (line["t"].as_f64().unwrap() * 1_000_000.0).round() as u64;
     let first = recording.lines.iter().find(|line| line["src"] == me).map_or(0, micros);
-    let bound = if kind(seat.member) == MemberKind::Arbitrator { first } else { seat.bound };
+    let bound = if seat.member == 2 { first } else { seat.bound };
     // While it reads its store what arrives waits.
     replay.input(Input::Started);
     for line in &recording.lines {

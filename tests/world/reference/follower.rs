@@ -14,7 +14,9 @@ impl Ticket {
     pub fn receive(&mut self, turn: &mut Turn<'_>, message: &FromPeer) {
         self.wake_early(turn);
         match message.header.command {
-            Command::Status if self.role != Role::Candidate => self.answer(turn, message, Command::MyIndex),
+            Command::Status if self.role != Role::Candidate && !self.polled => {
+                self.answer(turn, message, Command::MyIndex)
+            }
             Command::MyIndex => self.on_my_index(turn, message),
             Command::VoteRequest => self.on_vote_request(turn, message),
             Command::Vote => self.on_vote(turn, message),
@@ -58,9 +60,9 @@ impl Ticket {
         }
         let another = self.leader != Some(message.from);
         if update {
-            // Taken where nobody is known to hold the ticket, however old its term.
+            // Taken from the leader and where nobody is known to hold the ticket, however old its term.
             if another && self.leader.is_some() {
-                return;
+                return self.reject(turn, message, Outcome::TermStillValid);
             }
         } else if another && message.term < self.term {
             return self.reject(turn, message, Outcome::TermOutdated);
@@ -79,7 +81,7 @@ impl Ticket {
 
     pub fn follow(&mut self, turn: &mut Turn<'_>, leader: Option<usize>, message: &FromPeer) {
         self.stop_standing(turn);
-        (self.leader, self.term, self.revoked) = (leader, message.term, false);
+        (self.leader, self.term, self.revoked, self.polled) = (leader, message.term, false, false);
         self.last_valid = Some(message.term);
         self.expires = turn.now + message.valid;
         if self.granted && message.header.command != Command::Update {
@@ -96,12 +98,12 @@ impl Ticket {
         self.plan(turn, turn.now, Reason::TicketLost);
     }
 
-    /// Its leader no longer holds the ticket, for whatever that was worth.
+    /// Its leader no longer holds the ticket; in which term it did is not looked at.
     pub fn on_step_down(&mut self, turn: &mut Turn<'_>, message: &FromPeer) {
         if self.role != Role::Follower || self.leader != Some(message.from) {
             return;
         }
-        (self.leader, self.vote) = (None, None);
+        (self.leader, self.vote, self.polled) = (None, None, false);
         self.expires = turn.now;
         self.last_valid = Some(self.term);
         self.write_lost(turn, Some(SiteId(0)));
@@ -110,19 +112,18 @@ impl Ticket {
 
     /// An administrator has revoked the ticket.
     fn on_revoke(&mut self, turn: &mut Turn<'_>, message: &FromPeer) {
-        if self.leads(turn.now) {
+        let foreign = self.leader.is_some_and(|leader| leader != message.from);
+        if foreign || message.term < self.term {
             return;
         }
-        if self.leader.is_none_or(|leader| leader == message.from) {
-            let news = !self.revoked;
-            self.stop_standing(turn);
-            (self.leader, self.vote, self.revoked) = (None, None, true);
-            self.term = message.term;
-            self.last_valid = Some(self.term);
-            self.expires = turn.now;
-            if news {
-                self.write_lost(turn, None);
-            }
+        let news = !self.revoked;
+        self.stop_standing(turn);
+        (self.leader, self.vote, self.revoked, self.polled) = (None, None, true, false);
+        self.term = message.term;
+        self.last_valid = Some(self.term);
+        self.expires = turn.now;
+        if news {
+            self.write_lost(turn, None);
         }
         self.answer(turn, message, Command::Ack);
     }
@@ -158,6 +159,7 @@ impl Ticket {
             (self.term, self.vote) = (message.term, Some(from));
         }
         let vote = *self.vote.get_or_insert(from);
+        self.polled = true;
         let leader = self.field(turn, Some(vote));
         let request = Some(Command::VoteRequest);
         turn.send(from, Draft { request, ..Draft::new(Command::Vote, leader, self.term) });
@@ -205,7 +207,7 @@ impl Ticket {
         }
         (self.leader, self.term) = (message.leader, message.term);
         self.expires = turn.now + message.valid;
-        self.vote = None;
+        (self.vote, self.polled) = (None, false);
         if mine && message.valid.0 > 0 {
             self.plan(turn, turn.now, Reason::Reacquire);
         } else if self.granted {

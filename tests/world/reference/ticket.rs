@@ -47,6 +47,8 @@ pub(super) struct Ticket {
     pub granted: bool,
     /// Whom it has voted for in `term`.
     pub vote: Option<usize>,
+    /// It has voted and not heard yet what came of it: until then it does not say what it knows.
+    pub polled: bool,
     /// Whom the others have voted for, as far as they have answered.
     pub votes: Vec<Option<Option<usize>>>,
     pub tie: bool,
@@ -79,6 +81,7 @@ impl Ticket {
             revoked: false,
             granted: false,
             vote: None,
+            polled: false,
             votes: vec![None; members],
             tie: false,
             reason: Reason::None,
