@@ -30,6 +30,14 @@ impl Shape {
         self.references & 1 << host != 0
     }
 
+    pub fn has_reference_site(&self) -> bool {
+        (0..self.plan.sites).any(|site| self.is_reference(site))
+    }
+
+    pub fn members(&self) -> usize {
+        self.plan.sites + self.plan.arbitrators
+    }
+
     /// The members, started; S0 is written down instead of checked. Nothing guards the store of a reference site.
     pub fn world(&self) -> World {
         let program = |host| -> Program { if self.is_reference(host) { Reference::start } else { Ours::start } };
