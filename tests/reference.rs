@@ -4,7 +4,7 @@
 
 mod world;
 
-use booth_core::input::{ClientId, Input, RequestNumber, StoreResult};
+use booth_core::input::{ClientId, Input, RequestNumber, StoreResult, StoredTicket};
 use booth_core::member::{Member, MemberIndex, MemberKind, SiteId};
 use booth_core::notice::Notice;
 use booth_core::settings::{Settings, TicketIndex, TicketSettings, ValidityUnit};
@@ -121,6 +121,8 @@ m1 VoteRequest m1 15 0 Administrator: Vote m1 15 0
 m2 VoteRequest m2 15 0 Administrator: Vote m1 15 0
 m2 VoteRequest m2 16 0 StepDown: Vote m2 16 0";
 
+/// What the wall clock shows when a recording begins.
+const WALL_US: u64 = 1_795_412_400_000_000;
 /// From one to the next.
 const BETWEEN_MS: u64 = 300;
 
@@ -143,6 +145,99 @@ fn an_arbitrator_answers_as_it_was_heard_to() {
     }
 }
 
+/// Site 1 of the reference, started with what its store has.
+fn site(stored: Option<StoredTicket<'static>>) -> Replay {
+    let settings = settings(0, None, ValidityUnit::Seconds);
+    let mut model = Reference::new(settings, &[world::ticket("T", 10_000, 0)]);
+    model.fixed_delay = Some(Millis(0));
+    let mut replay = Replay { stored, ..Replay::of(model) };
+    replay.input(Input::Started);
+    replay.finish_store();
+    replay
+}
+
+impl Replay {
+    /// Site 2 says this.
+    fn hear(&mut self, said: &str) {
+        let bytes = spoken(1, &said.split(' ').collect::<Vec<_>>());
+        self.input(Input::Datagram { source: None, bytes: &bytes });
+    }
+
+    /// Lets time pass, and gives what site 2 has heard since it was asked last.
+    fn run(&mut self, span_ms: u64) -> Vec<String> {
+        let end = self.now_ms + span_ms;
+        while let Some(at) = self.next_event().filter(|at| *at <= end) {
+            self.advance(at);
+            self.input(Input::Tick);
+        }
+        self.now_ms = end;
+        let heard = self.sent.messages.remove(&address(1)).unwrap_or_default();
+        heard.iter().map(|(_, bytes)| in_words(bytes)).collect()
+    }
+}
+
+/// A holder that comes back asks in the next term where others confirm what it has in its store, and alone in the old
+/// one, again and again.
+#[test]
+fn a_restarted_holder_asks_for_its_ticket_as_it_was_heard_to() {
+    let expires = Some(WallTime(WALL_US + 9_000_000));
+    let stored = StoredTicket { granted: true, owner: Some(id(0).0 as i32), expires, term: Some(4), attributes: &[] };
+    let mut alone = site(Some(stored));
+    assert_eq!(alone.run(0), ["Status m1 4 8"]);
+    assert_eq!(alone.run(2_500), ["VoteRequest m1 4 7", "VoteRequest m1 4 6"]);
+
+    let mut confirmed = site(Some(stored));
+    confirmed.hear("MyIndex m1 4 8");
+    assert_eq!(confirmed.run(1_000), ["Status m1 4 8", "VoteRequest m1 5 6"]);
+}
+
+/// Nothing that is refused makes a leader doubt its lease: it asks once a second until that is over, then gives up.
+#[test]
+fn a_leader_takes_no_notice_of_a_refusal() {
+    let mut leader = site(None);
+    leader.request("client", &spoken(0, &["ClientGrant", "nobody", "0", "0"]));
+    leader.hear("Vote m1 0 0");
+    assert_eq!(leader.run(1_500)[1..], ["VoteRequest m1 0 0", "Heartbeat m1 0 9"]);
+    leader.hear("Reject m2 7 9");
+    let heard = leader.run(10_000);
+    let left: Vec<String> = (0..9).rev().map(|left| format!("Heartbeat m1 0 {left}")).collect();
+    assert_eq!(heard[..9], left[..]);
+    assert!(heard.last().unwrap().starts_with("VoteRequest m1 1"), "{heard:?}");
+}
+
+/// Who hears that its term is old and that it leads itself repeats its term.
+#[test]
+fn a_candidate_that_is_told_its_own_name_repeats_its_term() {
+    let mut candidate = site(None);
+    candidate.request("client", &spoken(0, &["ClientGrant", "nobody", "0", "0"]));
+    candidate.hear("Reject m1 61 0");
+    assert_eq!(candidate.run(1_500)[1..], ["VoteRequest m1 0 0", "VoteRequest m1 0 0"]);
+    candidate.hear("Reject nobody 74 0");
+    assert_eq!(candidate.run(500), ["VoteRequest m1 75 0"]);
+}
+
+/// The second of one clock, the microsecond of another.
+#[test]
+fn stamps_go_back_once_a_second() {
+    let key = Key::new(world::KEY);
+    let settings = settings(2, Some(key.clone()), ValidityUnit::Seconds);
+    let mut model = Reference::new(settings, &[world::ticket("T", 10_000, 0)]);
+    let mut stamps = Vec::new();
+    for life in 0..40 {
+        // Each start asks the others, with a stamp.
+        let boot = Instant(50_300 + life * 50);
+        let mut sent = Sent::default();
+        model.take(Now { boot, wall: WallTime(WALL_US + life * 50_000) }, Input::Started, &mut sent);
+        let bytes = sent.messages.remove(&address(0)).unwrap().pop_back().unwrap().1;
+        stamps.push(wire::decode(&bytes, Some(&key)).unwrap().header.stamp);
+    }
+    assert!(
+        stamps.iter().enumerate().all(|(life, stamp)| stamp.seconds() == (WALL_US / 1000 + life as u64 * 50) / 1000)
+    );
+    let back: Vec<u64> = stamps.windows(2).filter(|pair| pair[1] < pair[0]).map(|pair| pair[0].0 - pair[1].0).collect();
+    assert_eq!(back, [950_000, 950_000], "{stamps:?}");
+}
+
 fn spoken(from: usize, words: &[&str]) -> Vec<u8> {
     let command = match words[0] {
         "Heartbeat" => Command::Heartbeat,
@@ -151,6 +246,9 @@ fn spoken(from: usize, words: &[&str]) -> Vec<u8> {
         "Vote" => Command::Vote,
         "VoteRequest" => Command::VoteRequest,
         "Revoke" => Command::Revoke,
+        "MyIndex" => Command::MyIndex,
+        "Reject" => Command::Reject,
+        "ClientGrant" => Command::ClientGrant,
         other => panic!("{other}"),
     };
     let reason = match words.get(4) {
@@ -166,8 +264,13 @@ fn spoken(from: usize, words: &[&str]) -> Vec<u8> {
         "m2" => LeaderField::Member(id(1)),
         _ => LeaderField::Nobody,
     };
+    let request = match command {
+        Command::MyIndex => Some(Command::Status),
+        Command::Vote if leader != LeaderField::Nobody => Some(Command::VoteRequest),
+        _ => None,
+    };
     let (stamp, sender, outcome) = (WallTime(0), id(from), Outcome::Success);
-    let header = Header { stamp, sender, command, request: None, options: 0, reason, outcome };
+    let header = Header { stamp, sender, command, request, options: 0, reason, outcome };
     let (term, valid_for) = (words[2].parse().unwrap(), words[3].parse().unwrap());
     let body = Body::Ticket(TicketBody { name: "T", leader, term, valid_for });
     let mut bytes = [0; MAX_MESSAGE];
@@ -259,6 +362,8 @@ struct Replay {
     sent: Sent,
     now_ms: u64,
     clients: BTreeMap<String, u64>,
+    /// What the store has at the start.
+    stored: Option<StoredTicket<'static>>,
 }
 
 /// What has left and was not compared yet; where to: a member, or a client.
@@ -294,12 +399,19 @@ impl Sink for Sent {
 
 impl Replay {
     fn of(model: Reference) -> Replay {
-        Replay { key: None, tolerance: 0, model, sent: Sent::default(), now_ms: 0, clients: BTreeMap::new() }
+        Replay {
+            key: None,
+            tolerance: 0,
+            model,
+            sent: Sent::default(),
+            now_ms: 0,
+            clients: BTreeMap::new(),
+            stored: None,
+        }
     }
 
     fn input(&mut self, input: Input<'_>) {
-        let now =
-            Now { boot: Instant(BOOT_MS + self.now_ms), wall: WallTime(1_795_412_400_000_000 + self.now_ms * 1000) };
+        let now = Now { boot: Instant(BOOT_MS + self.now_ms), wall: WallTime(WALL_US + self.now_ms * 1000) };
         self.sent.now_ms = self.now_ms;
         self.model.take(now, input, &mut self.sent);
     }
@@ -307,7 +419,7 @@ impl Replay {
     /// `crm_ticket` has done what it was called for.
     fn finish_store(&mut self) {
         if let Some((_, number, load)) = self.sent.running.take() {
-            let result = if load { StoreResult::Loaded(None) } else { StoreResult::Written };
+            let result = if load { StoreResult::Loaded(self.stored) } else { StoreResult::Written };
             self.input(Input::StoreFinished { ticket: TicketIndex(0), number, result });
         }
     }

@@ -31,7 +31,7 @@ fn any_ticket(dice: &mut Dice) -> (TicketSettings, ValidityUnit) {
     let expire = [4_000, 10_000, 60_000][dice.roll(3) as usize];
     let after = [0, 1_000, 7_000][dice.roll(3) as usize];
     let ticket = ticket("T", expire, after);
-    let whole = ticket.timeout.0 % 1_000 == 0 && dice.chance(600);
+    let whole = ticket.timeout.0.is_multiple_of(1_000) && dice.chance(600);
     (ticket, if whole { ValidityUnit::Seconds } else { ValidityUnit::Milliseconds })
 }
 

@@ -171,13 +171,11 @@ impl Ticket {
     fn on_my_index(&mut self, turn: &mut Turn<'_>, message: &FromPeer) {
         let newer = message.term > self.term || (message.term == self.term && message.valid.0 > 0);
         match self.role {
-            Role::Leader if self.leads(turn.now) => {
-                if message.term > self.term {
-                    // It doubts its own lease, and its store goes on saying granted.
-                    (self.role, self.term) = (Role::Follower, message.term);
-                    (self.round, self.renew_at, self.commit_at, self.last_valid) = (None, None, None, None);
-                    self.plan(turn, turn.now, Reason::Reacquire);
-                }
+            Role::Leader if message.term > self.term => {
+                // It doubts its own lease, and its store goes on saying granted.
+                (self.role, self.term) = (Role::Follower, message.term);
+                (self.round, self.renew_at, self.commit_at, self.last_valid) = (None, None, None, None);
+                self.plan(turn, turn.now, Reason::Reacquire);
             }
             Role::Candidate if message.term > self.term => {
                 self.stop_standing(turn);
