@@ -129,6 +129,29 @@ fn a_late_step_down_is_a_limit() {
     assert!(both_ms(&world) > 0, "{}", tail(&world));
 }
 
+/// An old leader of the reference votes for the next as soon as it has given up; with the votes of all sites an
+/// administrator's grant is written at once.
+#[test]
+fn acquire_after_behind_a_reference_leader_is_a_limit_where_an_administrator_asks() {
+    const AFTER_MS: u64 = 7_000;
+    let mut shape = shape(SITE_1);
+    shape.plan.tickets[0].acquire_after.0 = AFTER_MS;
+    let mut world = shape.world();
+    world.run(2_000);
+    world.isolate(1);
+    world.grant(0, "T");
+    world.run(2 * EXPIRE_MS + AFTER_MS);
+    assert_eq!(world.holder(0), Some(0), "{}", tail(&world));
+    world.kill(2);
+    world.run_until(2 * EXPIRE_MS, |world| world.holder(0).is_none()).unwrap();
+    world.heal();
+    world.grant(1, "T");
+    world.run_until(EXPIRE_MS, |world| world.holder(0) == Some(1)).unwrap();
+    let breaches = world.ledger.as_ref().unwrap().breaches(0, AFTER_MS, world.now_ms);
+    assert_eq!(breaches.len(), 1, "{}", tail(&world));
+    assert_eq!((breaches[0].both_ms, breaches[0].asked_for), (0, true));
+}
+
 /// A reference leader that is stopped keeps its ticket granted, and nothing at its site takes it away.
 #[test]
 fn a_reference_leader_that_is_stopped_is_a_limit() {

@@ -8,6 +8,8 @@ pub struct Tenure {
     pub ticket: usize,
     pub site: usize,
     pub from_ms: u64,
+    /// It was got by an election that one of ours has stood in on an administrator's word.
+    pub asked_for: bool,
     /// `None`: it lasts.
     pub until_ms: Option<u64>,
 }
@@ -21,6 +23,7 @@ pub struct Breach {
     /// Who got it, and when.
     pub new: usize,
     pub at_ms: u64,
+    pub asked_for: bool,
     /// How much too early that was: for how long both had it, and what of `acquire-after` was not kept.
     pub early_ms: u64,
     /// For how long both had it.
@@ -34,15 +37,16 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Writes down what the stores say now.
-    pub fn note(&mut self, now_ms: u64, hosts: &[Host]) {
+    /// Writes down what the stores say now; `asked_for` tells of a site, a ticket and a term.
+    pub fn note(&mut self, now_ms: u64, hosts: &[Host], asked_for: impl Fn(usize, usize, u32) -> bool) {
         for (site, host) in hosts.iter().enumerate() {
             for (ticket, held) in host.store.iter().enumerate() {
                 let of = |tenure: &&mut Tenure| (tenure.ticket, tenure.site, tenure.until_ms) == (ticket, site, None);
                 let open = self.tenures.iter_mut().rev().find(of);
                 match open {
                     None if held.granted => {
-                        self.tenures.push(Tenure { ticket, site, from_ms: now_ms, until_ms: None });
+                        let asked_for = asked_for(site, ticket, held.term);
+                        self.tenures.push(Tenure { ticket, site, from_ms: now_ms, asked_for, until_ms: None });
                     }
                     Some(tenure) if !held.granted => tenure.until_ms = Some(now_ms),
                     _ => {}
@@ -62,8 +66,8 @@ impl Ledger {
                 let early_ms = (until + acquire_after_ms).saturating_sub(new.from_ms);
                 let both_ms = both_until.saturating_sub(new.from_ms);
                 if early_ms > 0 {
-                    let (old, at_ms) = (old.site, new.from_ms);
-                    found.push(Breach { ticket, old, new: new.site, at_ms, early_ms, both_ms });
+                    let (old, at_ms, asked_for) = (old.site, new.from_ms, new.asked_for);
+                    found.push(Breach { ticket, old, new: new.site, at_ms, asked_for, early_ms, both_ms });
                 }
             }
         }
@@ -76,14 +80,14 @@ mod tests {
     use super::*;
 
     fn tenure(site: usize, from_ms: u64, until_ms: Option<u64>) -> Tenure {
-        Tenure { ticket: 0, site, from_ms, until_ms }
+        Tenure { ticket: 0, site, from_ms, asked_for: false, until_ms }
     }
 
     #[test]
     fn breaches_are_seen_to_the_millisecond() {
         let ledger = Ledger { tenures: vec![tenure(0, 100, Some(200)), tenure(1, 200, Some(300))] };
         assert_eq!(ledger.breaches(0, 0, 400), vec![]);
-        let breach = Breach { ticket: 0, old: 0, new: 1, at_ms: 200, early_ms: 1, both_ms: 0 };
+        let breach = Breach { ticket: 0, old: 0, new: 1, at_ms: 200, asked_for: false, early_ms: 1, both_ms: 0 };
         assert_eq!(ledger.breaches(0, 1, 400), vec![breach]);
         let ledger = Ledger { tenures: vec![tenure(0, 100, None), tenure(1, 200, Some(300))] };
         let breach = Breach { early_ms: 205, both_ms: 100, ..breach };
