@@ -98,6 +98,11 @@ impl Host {
         self.daemon.is_some() && !self.frozen
     }
 
+    /// Whether its daemon is another than ours, of which only its messages tell.
+    pub fn is_foreign(&self) -> bool {
+        self.daemon.as_ref().is_some_and(|daemon| daemon.node().is_none())
+    }
+
     /// Whether its daemon is ours, and held to the rules of ours.
     pub fn is_ours(&self) -> bool {
         self.daemon.as_ref().is_some_and(|daemon| daemon.node().is_some())

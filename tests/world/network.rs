@@ -81,7 +81,7 @@ impl World {
     /// A datagram leaves a host.
     pub(super) fn transmit(&mut self, from: usize, to: usize, bytes: &[u8]) {
         self.check_sent(from, to, bytes);
-        if self.verbose && !(self.hosts[from].is_ours() && self.hosts[to].is_ours()) {
+        if self.verbose && (self.hosts[from].is_foreign() || self.hosts[to].is_foreign()) {
             self.tell_datagram(from, to, bytes);
         }
         if (self.hosts[from].wordless || self.hosts[to].wordless) && self.hosts[from].is_ours() {
