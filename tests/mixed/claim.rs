@@ -41,7 +41,7 @@ impl Shape {
     /// The members, started; S0 is written down instead of checked. Nothing guards the store of a reference site.
     pub fn world(&self) -> World {
         let program = |host| -> Program { if self.is_reference(host) { Reference::start } else { Ours::start } };
-        let mut world = World::in_unit(self.plan.clone(), self.unit, program);
+        let mut world = World::with_unit(self.plan.clone(), self.unit, program);
         for (host, on) in world.hosts.iter_mut().enumerate() {
             on.guarded = !self.is_reference(host);
         }

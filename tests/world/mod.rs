@@ -30,7 +30,6 @@ use booth_core::settings::{Mode, TicketIndex, TicketSettings, ValidityUnit};
 use booth_core::time::Millis;
 use booth_core::wire::{self, Command, Outcome};
 use checks::Checks;
-
 use daemon::Outputs;
 use ledger::Ledger;
 use network::Network;
@@ -122,11 +121,11 @@ impl World {
 
     /// A world in which each host runs the program that is named for it.
     pub fn with_programs(plan: Plan, program: impl Fn(usize) -> daemon::Program) -> World {
-        World::in_unit(plan, ValidityUnit::Milliseconds, program)
+        World::with_unit(plan, ValidityUnit::Milliseconds, program)
     }
 
-    /// The same with the unit of validities on the wire.
-    pub fn in_unit(plan: Plan, unit: ValidityUnit, program: impl Fn(usize) -> daemon::Program) -> World {
+    /// A world whose messages count in this unit.
+    pub fn with_unit(plan: Plan, unit: ValidityUnit, program: impl Fn(usize) -> daemon::Program) -> World {
         let mut dice = Dice::new(plan.seed);
         let count = plan.sites + plan.arbitrators;
         let mut hosts: Vec<Host> =
@@ -136,9 +135,9 @@ impl World {
         }
         let mut world = World {
             key: plan.key.then(|| wire::Key::new(KEY)),
+            unit,
             checks: Checks::new(count, plan.tickets.len()),
             plan,
-            unit,
             now_ms: 0,
             hosts,
             net: Net::GOOD,

@@ -350,11 +350,6 @@ impl Reference {
             _ => {}
         }
     }
-
-    /// Whether it leads the ticket by its own account, and with time left.
-    pub fn leads(&self, ticket: usize, now: Instant) -> bool {
-        self.tickets[ticket].leads(now)
-    }
 }
 
 impl Daemon for Reference {
