@@ -139,8 +139,8 @@ fn net(dice: &mut Dice) -> Net {
     Net {
         loss_per_mille: [0, 50, 300][dice.roll(3) as usize],
         copies_per_mille: [0, 100][dice.roll(2) as usize],
-        least_delay_ms: 1,
         most_delay_ms: [1, 2, LATEST_MS][dice.roll(3) as usize],
+        ..Net::GOOD
     }
 }
 
