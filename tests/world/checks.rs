@@ -140,6 +140,11 @@ impl World {
     /// S0: at most one holder, and acquire-after between the end at one site and the grant at another. To be called
     /// whenever a store has changed.
     pub(super) fn check_holders(&mut self) {
+        if let Some(ledger) = &mut self.ledger {
+            let members = &self.checks.members;
+            let asked_for = |site: usize, ticket, term| members[site].administrators.contains(&(ticket, term));
+            return ledger.note(self.now_ms, &self.hosts, asked_for);
+        }
         for ticket in 0..self.plan.tickets.len() {
             if self.is_exempt(ticket) {
                 continue;

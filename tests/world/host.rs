@@ -29,6 +29,8 @@ pub struct Host {
     pub suspended: bool,
     pub store: Vec<Held>,
     pub habit: StoreHabit,
+    /// Whether something at the site revokes what has run out (S12).
+    pub guarded: bool,
     pub handler_passes: bool,
     /// The handler runs until it is killed at its deadline.
     pub handler_hangs: bool,
@@ -79,6 +81,7 @@ impl Host {
             suspended: false,
             store: vec![Held::never_granted(); tickets],
             habit: StoreHabit::WORKS,
+            guarded: true,
             handler_passes: true,
             handler_hangs: false,
             disk: Disk::new(id, names, plan.remember.then(|| Record { mark: FIRST_MARK, ..Record::default() })),
@@ -99,6 +102,11 @@ impl Host {
     /// Whether its daemon does anything.
     pub fn runs(&self) -> bool {
         self.daemon.is_some() && !self.frozen
+    }
+
+    /// Whether its daemon is another than ours, of which only its messages tell.
+    pub fn is_foreign(&self) -> bool {
+        self.daemon.as_ref().is_some_and(|daemon| daemon.node().is_none())
     }
 
     /// Whether its daemon is ours, and held to the rules of ours.

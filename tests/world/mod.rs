@@ -10,8 +10,10 @@ pub mod daemon;
 mod dice;
 mod disk;
 mod host;
+pub mod ledger;
 mod network;
 mod queue;
+pub mod reference;
 pub mod script;
 mod stores;
 
@@ -29,6 +31,7 @@ use booth_core::time::Millis;
 use booth_core::wire::{self, Command, Outcome};
 use checks::Checks;
 use daemon::Outputs;
+use ledger::Ledger;
 use network::Network;
 use queue::{Pending, Queue};
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +108,8 @@ pub struct World {
     /// Tickets that an administrator has asked to be revoked, wherever, and has not asked for since.
     given_up: BTreeSet<usize>,
     checks: Checks,
+    /// Where there is one, S0 is not checked: who held what is written down, to be judged later.
+    pub ledger: Option<Ledger>,
     /// When the guard (S12) has to look again.
     guard_ms: u64,
     pub events: u64,
@@ -163,6 +168,7 @@ impl World {
             forced: BTreeSet::new(),
             wanted: BTreeSet::new(),
             given_up: BTreeSet::new(),
+            ledger: None,
             guard_ms: stores::NEVER,
             events: 0,
             grants: 0,

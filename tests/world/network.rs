@@ -124,12 +124,38 @@ impl World {
     /// A datagram leaves a host.
     pub(super) fn transmit(&mut self, from: usize, to: usize, bytes: &[u8]) {
         self.check_sent(from, to, bytes);
+        if self.verbose && (self.hosts[from].is_foreign() || self.hosts[to].is_foreign()) {
+            self.tell_datagram(from, to, bytes);
+        }
         if (self.hosts[from].wordless || self.hosts[to].wordless) && self.hosts[from].is_ours() {
             let bytes = self.as_reference(from, bytes);
             self.carry(from, to, &bytes);
         } else {
             self.carry(from, to, bytes);
         }
+    }
+
+    /// A daemon that is not ours says nothing of what it does: its messages tell.
+    fn tell_datagram(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let mut plain = [0; MAX_MESSAGE];
+        let message = self.unsealed(bytes, &mut plain);
+        let wire::Body::Ticket(body) = message.body else { return };
+        let header = message.header;
+        let leader = match body.leader {
+            wire::LeaderField::Member(id) => self.members().position(|member| member.id == id),
+            _ => None,
+        };
+        let leader = leader.map_or("nobody", |leader| self.hosts[leader].name.as_str()).to_owned();
+        let request = header.request.map_or(String::new(), |request| format!(" to {request:?}"));
+        let why = match (header.reason, header.outcome) {
+            (wire::Reason::None, wire::Outcome::Success) => String::new(),
+            (wire::Reason::None, outcome) => format!(" {outcome:?}"),
+            (reason, _) => format!(" {reason:?}"),
+        };
+        let (name, command) = (self.hosts[to].name.clone(), header.command);
+        let (term, valid) = (body.term, body.valid_for);
+        let told = format!("-> {name} {command:?}{request}{why}: leader {leader}, term {term}, valid {valid}");
+        self.say(from, format_args!("{told}"));
     }
 
     fn carry(&mut self, from: usize, to: usize, bytes: &[u8]) {

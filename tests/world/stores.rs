@@ -186,7 +186,7 @@ impl World {
     fn look_after(&mut self, host: usize, ticket: usize) {
         let on = &self.hosts[host];
         let held = on.store[ticket];
-        self.hosts[host].runs_out_ms[ticket] = if held.granted {
+        self.hosts[host].runs_out_ms[ticket] = if held.granted && on.guarded {
             let wall_us = (held.expires.0 as i64 - held.step_us).max(0) as u64;
             self.world_time_of_wall(host, wall_us)
         } else {
