@@ -122,7 +122,7 @@ pub fn longest_validity(settings: &TicketSettings) -> Millis {
 
 /// What this member owes to a leader, or as the leader to itself. Owed to nobody whom the configuration
 /// still knows, it holds all the same: its leader may be at work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Promise {
     to: Option<MemberIndex>,
     end: Instant,

@@ -35,7 +35,7 @@ pub struct Member {
 }
 
 /// A set of members.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct MemberSet(u16);
 
 impl SiteId {

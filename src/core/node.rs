@@ -6,7 +6,7 @@
 use crate::attribute::{Attribute, Attributes, is_free};
 use crate::input::{Input, RequestNumber, StoreResult};
 use crate::lease;
-use crate::member::{MAX_MEMBERS, MemberIndex, SiteId};
+use crate::member::{MAX_MEMBERS, MemberIndex, MemberSet, SiteId};
 use crate::notice::{Event, Notice};
 use crate::options::Word;
 use crate::peer::Peer;
@@ -15,6 +15,7 @@ use crate::sink::Sink;
 use crate::stamp::{Lateness, Precision, StampClock, Terms};
 use crate::ticket::{Purpose, Ticket};
 use crate::time::{Instant, Millis, Now, WallTime};
+pub use crate::turn::Carried;
 use crate::turn::{FromPeer, Sequence, Turn};
 use crate::view::{AttributeView, Margins, PeerView, Role, TicketView};
 use crate::wheel::{Timer, Wheel};
@@ -80,6 +81,45 @@ impl<'s> Node<'s> {
             started: now.wall,
             reanchor,
         }
+    }
+
+    /// A member that goes on where another node left off, of these settings and tickets and with what that had
+    /// [`Node::carried`]. For a model checker, which goes back and forth between states. What else there is
+    /// begins anew: the stamps of peers, so the settings should have no key; their counters; the geo
+    /// attributes. All peers are taken for our own daemons.
+    ///
+    /// # Panics
+    /// Where `storage` has fewer timers than tickets.
+    pub fn resume(settings: Settings, storage: Storage<'s>, carried: Carried, now: Now) -> Node<'s> {
+        let mut wheel = Wheel::new(storage.timers, now.boot);
+        for (index, ticket) in (0u32..).zip(storage.tickets.iter()) {
+            if let Some(at) = ticket.next_deadline() {
+                wheel.arm(index, at);
+            }
+        }
+        let renewals = storage.tickets.iter().map(|ticket| ticket.settings.renewal);
+        let mut peers: [Peer; MAX_MEMBERS] = core::array::from_fn(|_| Peer::default());
+        for member in carried.heard.iter() {
+            peers[member.at()].last_received = Some(now.wall);
+        }
+        Node {
+            sequence: Sequence::resume(carried),
+            reanchor: renewals.min().unwrap_or(Millis(0)),
+            settings,
+            tickets: storage.tickets,
+            attributes: Attributes::new(storage.attributes),
+            peers,
+            wheel,
+            stamps: StampClock::default(),
+            started: now.wall,
+        }
+    }
+
+    /// What its next steps depend on beside its tickets; for [`Node::resume`].
+    pub fn carried(&self) -> Carried {
+        let members = (0u8..).map(MemberIndex).zip(&self.peers);
+        let heard = members.filter(|(_, peer)| peer.last_received.is_some()).map(|(member, _)| member);
+        self.sequence.carry(heard.fold(MemberSet::EMPTY, MemberSet::with))
     }
 
     /// Does what is due at `now`, then takes `input`.

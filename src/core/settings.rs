@@ -45,7 +45,7 @@ pub enum ValidityUnit {
 }
 
 /// Who moves a ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Leases and elections.
     Automatic,
@@ -54,7 +54,7 @@ pub enum Mode {
 }
 
 /// When an `attr-prereq` is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrerequisiteScope {
     /// Before this member asks for votes of its own accord.
     Auto,
@@ -63,7 +63,7 @@ pub enum PrerequisiteScope {
 }
 
 /// One `attr-prereq`: a geo attribute that must (not) have a value for the ticket to be held here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Prerequisite {
     /// When it is asked for.
     pub scope: PrerequisiteScope,
@@ -95,7 +95,7 @@ pub struct Settings {
 }
 
 /// The settings of one ticket. All spans are as the administrator wrote them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TicketSettings {
     /// Its name: letters, digits, `-`, `/`.
     pub name: Name,

@@ -28,7 +28,7 @@ pub trait Sink {
 }
 
 /// What a member remembers of a ticket over a restart (S1, S2, S7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     /// The newest term known.
     pub term: u32,
@@ -89,7 +89,7 @@ pub enum StoreAction<'a> {
 }
 
 /// A ticket as the store is to have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StoreTicket {
     /// Granted at this site, or not.
     pub granted: bool,

@@ -14,7 +14,7 @@ const FIRST_PAUSE: Millis = Millis(200);
 const LONGEST_PAUSE: Millis = Millis(5_000);
 
 /// What a running request is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Job {
     Load,
     /// Writing the mark of our memory (S7); the ticket is loaded anew behind it.
@@ -24,7 +24,7 @@ pub(crate) enum Job {
 }
 
 /// What the store is known to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stored {
     /// Not read, or a write of unknown outcome.
     Unknown,
@@ -35,7 +35,7 @@ pub(crate) enum Stored {
 }
 
 /// The state of one ticket's store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StoreState {
     pub(crate) running: Option<(RequestNumber, Job)>,
     /// What the store is to have, until it has.

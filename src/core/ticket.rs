@@ -23,7 +23,7 @@ use heapless::Vec;
 pub(crate) const MAX_WAITING: usize = 4;
 
 /// The votes of one term, as its candidate counts them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ballot {
     pub(crate) term: u32,
     pub(crate) reason: Reason,
@@ -38,7 +38,7 @@ pub(crate) struct Ballot {
 }
 
 /// An election that will start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Planned {
     pub(crate) at: Instant,
     pub(crate) reason: Reason,
@@ -47,7 +47,7 @@ pub(crate) struct Planned {
 }
 
 /// What a round of messages asks its receivers to acknowledge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RoundKind {
     Heartbeat,
     Update,
@@ -57,7 +57,7 @@ pub(crate) enum RoundKind {
 }
 
 /// A message to all others, repeated to those that have not acknowledged it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Round {
     pub(crate) kind: RoundKind,
     pub(crate) number: u32,
@@ -70,7 +70,7 @@ pub(crate) struct Round {
 }
 
 /// A vote that waits for the end of a hold (S3).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Deferred {
     pub(crate) candidate: MemberIndex,
     pub(crate) term: u32,
@@ -80,35 +80,35 @@ pub(crate) struct Deferred {
 }
 
 /// Why a leader gives its ticket away; it stays the leader until the store says revoked (S9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Leaving {
     Revoke,
     StepDown(Reason),
 }
 
 /// What a before-acquire-handler runs for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
     Acquire(Reason),
     Renew,
 }
 
 /// What a client waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Ask {
     Grant { until_commit: bool },
     Revoke,
 }
 
 /// A client that waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Waiting {
     pub(crate) client: ClientId,
     pub(crate) ask: Ask,
 }
 
 /// An attribute that is being written to the store; the table follows when that is done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AttributeJob {
     pub(crate) number: RequestNumber,
     pub(crate) client: ClientId,
@@ -118,7 +118,7 @@ pub(crate) struct AttributeJob {
 }
 
 /// A ticket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(crate) index: TicketIndex,
     pub(crate) settings: TicketSettings,

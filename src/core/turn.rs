@@ -14,6 +14,15 @@ use crate::stamp::StampClock;
 use crate::time::{Instant, Millis, Now, WallTime};
 use crate::wire::{self, Body, Command, Header, LeaderField, MAX_MESSAGE, Message, Outcome, Reason, TicketBody};
 
+/// What a node without a key goes by beside its tickets: numbers, randomness, and whom it has heard from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Carried {
+    pub(crate) round: u32,
+    pub(crate) request: u32,
+    pub(crate) random: u64,
+    pub(crate) heard: MemberSet,
+}
+
 /// The running numbers and the randomness of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Sequence {
@@ -28,6 +37,16 @@ impl Sequence {
         let mut sequence = Sequence { number: 0, request: 0, random: seed };
         sequence.number = sequence.random() as u32;
         sequence
+    }
+
+    /// Goes on where another has left off.
+    pub(crate) fn resume(carried: Carried) -> Sequence {
+        Sequence { number: carried.round, request: carried.request, random: carried.random }
+    }
+
+    /// Where it stands, and whom the node has heard from.
+    pub(crate) fn carry(&self, heard: MemberSet) -> Carried {
+        Carried { round: self.number, request: self.request, random: self.random, heard }
     }
 
     /// The next number of a request to peers.

@@ -16,7 +16,7 @@ pub enum Holder {
 }
 
 /// The part that this member plays for a ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Its store has not been read yet.
     Loading,

@@ -136,7 +136,7 @@ pub enum Outcome {
 }
 
 /// Why an election is run: the header's `reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// 0.
     None,
