@@ -1,6 +1,7 @@
 //! A member that is driven by hand: its peers, its store, its clients and its clock are the test.
 
 use super::fixture::{self, EXPIRE, KEY, MEMBERS, Peer, Words, id};
+use booth_core::attribute::MEMORY;
 use booth_core::input::{ClientId, Input, RequestNumber, StoreResult, StoredTicket};
 use booth_core::member::{MemberIndex, SiteId};
 use booth_core::node::{Node, Storage};
@@ -13,6 +14,9 @@ use booth_core::time::{Instant, Millis, Now, WallTime};
 use booth_core::view::TicketView;
 use booth_core::wire::{self, Body, Command, Key, LeaderField, Outcome, Reason};
 
+/// The mark of the memory that a member starts with: its store names the same (S7).
+const MARK: u32 = 1;
+
 /// The ticket's name.
 pub const T: &str = "T";
 
@@ -22,6 +26,8 @@ pub enum Done {
     Journal(Record),
     Send(Said),
     Load(RequestNumber),
+    /// The store is to name this memory as the last that was used.
+    Claim(RequestNumber, u32),
     /// With the instant by which it must have begun.
     Write(RequestNumber, StoreTicket, Option<Instant>),
     Answer(ClientId, Outcome),
@@ -74,6 +80,9 @@ impl Sink for Outputs<'_> {
         self.done.push(match request.action {
             StoreAction::Load => Done::Load(request.number),
             StoreAction::Write(ticket) => Done::Write(request.number, ticket, request.before),
+            StoreAction::SetAttribute { name: MEMORY, value } => {
+                Done::Claim(request.number, u32::from_str_radix(value, 16).unwrap())
+            }
             other => panic!("{other:?}"),
         });
     }
@@ -112,6 +121,7 @@ impl Member {
 
     pub fn start_with(me: u8, memory: Option<Record>, ticket: TicketSettings) -> Member {
         let now = Now { boot: Instant(10_000_000), wall: WallTime(1_800_000_000_000_000) };
+        let memory = memory.map(|record| Record { mark: MARK, ..record });
         let tickets = vec![Ticket::new(ticket, memory)];
         let timers = vec![Default::default()].leak();
         let storage = Storage { timers, tickets: tickets.leak(), attributes: Vec::new().leak() };
@@ -131,21 +141,33 @@ impl Member {
 
     /// Lets an empty store be read, and the time pass in which peers say what they know.
     pub fn catch_up(&mut self) {
-        if let Some(number) = self.take_load() {
-            self.store(number, StoreResult::Loaded(None));
+        if self.load_asked_for().is_some() {
+            self.load(StoredTicket::default());
         }
         self.pass(6_000);
         self.done.clear();
     }
 
-    /// The number of the request to read the store, where there is one.
-    pub fn take_load(&mut self) -> Option<RequestNumber> {
-        self.done.iter().find_map(|done| if let Done::Load(number) = done { Some(*number) } else { None })
+    /// The number of the newest request to read the store, where there is one.
+    fn load_asked_for(&self) -> Option<RequestNumber> {
+        self.done.iter().rev().find_map(|done| if let Done::Load(number) = done { Some(*number) } else { None })
     }
 
-    /// Reads a store that says this.
+    /// Reads a store that says this, and names the memory that was last used here.
     pub fn load(&mut self, stored: StoredTicket<'_>) {
-        let number = self.take_load().unwrap();
+        self.load_with_mark(stored, MARK);
+        // Without a memory of its own it has the store name a new one, and reads again.
+        let claim = |done: &Done| if let Done::Claim(number, mark) = done { Some((*number, *mark)) } else { None };
+        if let Some((number, mark)) = self.done.iter().find_map(claim) {
+            self.store(number, StoreResult::Written);
+            self.load_with_mark(stored, mark);
+        }
+    }
+
+    fn load_with_mark(&mut self, stored: StoredTicket<'_>, mark: u32) {
+        let mark = format!("{mark:08x}");
+        let number = self.load_asked_for().unwrap();
+        let stored = StoredTicket { attributes: &[(MEMORY, &mark)], ..stored };
         self.store(number, StoreResult::Loaded(Some(stored)));
     }
 
