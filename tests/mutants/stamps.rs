@@ -1,6 +1,6 @@
 //! Nothing takes effect twice: S11.
 
-use super::judge::Judge::{Member, Rules, Unit};
+use super::judge::Judge::{Member, Rules, Simulation, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -9,7 +9,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S11",
         "a stamp is not looked at",
         &[edit("node.rs", "peer.window.admit(header.stamp, tag(bytes), now, terms)?;", "")],
-        &[Member],
+        &[Member, Simulation(200)],
     ),
     mutant(
         "late-votes-accepted",
@@ -22,8 +22,8 @@ pub const MUTANTS: &[Mutant] = &[
         "seen-is-forgotten",
         "S11",
         "a late message may be repeated",
-        &[edit("stamp.rs", "forgotten || self.seen.contains(&(stamp, tag))", "forgotten")],
-        &[Rules],
+        &[edit("stamp.rs", "let seen = [[self.seen.contains(&(stamp, tag))]];", "false")],
+        &[Rules, Simulation(200)],
     ),
     mutant(
         "floor-stays-low",
