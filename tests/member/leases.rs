@@ -1,0 +1,196 @@
+//! What counts for a lease and for an election, and what is asked for: S4, S5, S6.
+
+use super::fixture::{self, EXPIRE, Words, id};
+use super::member::{Member, ack, follower, heartbeat, leader, seconds, step_down, vote, wordless};
+use booth_core::options::Word;
+use booth_core::sink::Record;
+use booth_core::time::Millis;
+use booth_core::view::Role;
+use booth_core::wire::Command;
+
+/// The word of a vote that answers this.
+fn remembers(number: u32) -> Word {
+    Word { remembers: true, ..Word::numbered(number) }
+}
+
+/// A candidate by an administrator's word, and the number and term of its call.
+fn candidate(memory: Option<Record>) -> (Member, Word, u32) {
+    let mut member = Member::start(0, memory);
+    member.catch_up();
+    member.asks(1, Command::ClientGrant);
+    let call = *member.calls().last().unwrap();
+    (member, call.word, call.term)
+}
+
+fn has_won(member: &Member) -> bool {
+    !member.sent(Command::Heartbeat, None).is_empty()
+}
+
+#[test]
+fn s4_a_heartbeat_asks_for_a_whole_lease_and_of_the_reference_for_a_second_more() {
+    let mut member = Member::ready(0);
+    member.hears(2, Words::new(Command::Status, super::member::T));
+    member.is_elected();
+    let asked: Vec<_> = member.sent(Command::Heartbeat, None).iter().map(|said| (said.to, said.valid_for)).collect();
+    // The arbitrator has spoken with a word since.
+    assert_eq!(asked, [(1, seconds(EXPIRE)), (2, seconds(EXPIRE))]);
+    member.hears(2, Words::new(Command::Status, super::member::T));
+    member.done.clear();
+    member.pass(EXPIRE.0 / 2);
+    let asked: Vec<_> = member.sent(Command::Heartbeat, None).iter().map(|said| (said.to, said.valid_for)).collect();
+    assert_eq!(asked[..2], [(1, seconds(EXPIRE)), (2, seconds(EXPIRE) + 1)]);
+}
+
+/// Suspended between a renewal's heartbeat and its acknowledgement, which waits in the socket.
+#[test]
+fn s4_a_late_acknowledgement_does_not_revive_a_lease_that_has_ended() {
+    let mut member = leader();
+    let end = member.view().expires.unwrap();
+    member.pass(EXPIRE.0 / 2 + 100);
+    let renewal = *member.sent(Command::Heartbeat, None).last().unwrap();
+    let held = member.says(2, ack(0, &renewal));
+    member.leap(end.since(member.now.boot).0 + 1);
+    member.arrives(&held);
+    assert_ne!(member.view().role, Role::Leader);
+    assert!(member.writes().iter().any(|(_, ticket)| !ticket.granted), "{:?}", member.done);
+}
+
+/// The clock of a virtual machine that was paused has stood still: by it, the lease still runs.
+#[test]
+fn s4_a_leader_gives_up_for_a_successor_that_was_elected_by_right_and_for_no_other() {
+    for settled in [false, true] {
+        let mut member = leader();
+        let word = Word { settled, ..Word::numbered(9) };
+        member.hears(1, Words { options: word.encode(), ..heartbeat(1, 7) });
+        assert_eq!(member.view().role != Role::Leader, settled);
+        assert_eq!(member.writes().iter().any(|(_, ticket)| !ticket.granted), settled);
+    }
+}
+
+#[test]
+fn s4_a_majority_that_comes_at_the_leases_end_is_asked_again() {
+    let ticket = booth_core::settings::TicketSettings {
+        expire: Millis(10_000),
+        timeout: Millis(4_000),
+        ..fixture::ticket(super::member::T)
+    };
+    let mut member = Member::start_with(0, Some(Record::default()), ticket);
+    member.catch_up();
+    member.asks(1, Command::ClientGrant);
+    member.gets_vote(1);
+    member.gets_vote(2);
+    let first = *member.sent(Command::Heartbeat, None).last().unwrap();
+    member.pass(9_500);
+    member.done.clear();
+    member.hears(2, ack(0, &first));
+    assert_eq!(member.writes().len(), 0);
+    assert_ne!(member.sent(Command::Heartbeat, None).len(), 0);
+}
+
+#[test]
+fn s5_a_vote_counts_for_the_call_that_it_answers() {
+    let (mut member, word, term) = candidate(Some(Record::default()));
+    for from in [1, 2] {
+        member.hears(from, vote(0, term, remembers(word.number + 1)));
+    }
+    assert!(!has_won(&member), "another call's number");
+    for from in [1, 2] {
+        member.hears(from, vote(0, term + 1, remembers(word.number)));
+    }
+    assert!(!has_won(&member), "another term");
+    member.hears(2, vote(1, term, remembers(word.number)));
+    assert!(!has_won(&member), "for another candidate");
+    member.hears(1, vote(0, term, remembers(word.number)));
+    assert!(has_won(&member));
+}
+
+#[test]
+fn s5_a_vote_of_the_reference_counts_if_it_was_given_since_the_call() {
+    let mut member = Member::ready(0);
+    for from in [1, 2] {
+        // So that it is known how the peers' clocks stand.
+        member.hears(from, Words::new(Command::Status, super::member::T));
+    }
+    member.pass(1_000);
+    let old: Vec<_> = [1, 2].map(|from| member.says(from, wordless(vote(0, 1, Word::default())))).into();
+    member.pass(9_000);
+    member.asks(1, Command::ClientGrant);
+    assert_eq!(member.calls().last().unwrap().term, 1);
+    for held in &old {
+        member.arrives(held);
+    }
+    assert!(!has_won(&member));
+    for from in [1, 2] {
+        member.hears(from, wordless(vote(0, 1, Word::default())));
+    }
+    assert!(has_won(&member));
+}
+
+/// Nothing in a message says for whom it is: somebody on the path can hand on what was said to another.
+#[test]
+fn s5_an_acknowledgement_counts_for_the_leader_that_it_names() {
+    let mut member = leader();
+    member.hears(2, Words::new(Command::Status, super::member::T));
+    let end = member.view().expires;
+    member.pass(EXPIRE.0 / 2);
+    let renewal = *member.sent(Command::Heartbeat, None).last().unwrap();
+    member.hears(2, wordless(ack(1, &renewal)));
+    assert_eq!(member.view().expires, end, "promised to another");
+    member.hears(2, wordless(ack(0, &renewal)));
+    assert!(member.view().expires > end);
+}
+
+/// Whether the winner of these votes says that no other lease can run.
+fn is_settled(memory: Option<Record>, votes: &[(u8, bool)]) -> bool {
+    let (mut member, word, term) = candidate(memory);
+    for (from, with_word) in votes {
+        let words = vote(0, term, remembers(word.number));
+        member.hears(*from, if *with_word { words } else { wordless(words) });
+    }
+    member.pass(6_000);
+    let heartbeat = *member.sent(Command::Heartbeat, None).first().expect("a majority has voted");
+    heartbeat.word.settled
+}
+
+#[test]
+fn s6_a_leader_says_that_no_other_lease_can_run_only_where_its_voters_vouch_for_it() {
+    let memory = Some(Record::default());
+    assert!(is_settled(memory, &[(2, true)]), "with our own, a majority that remembers");
+    assert!(!is_settled(memory, &[(2, false)]), "a majority, but not all sites");
+    assert!(is_settled(memory, &[(1, false), (2, false)]), "all sites");
+    assert!(!is_settled(None, &[(2, true)]), "our own vote vouches for nothing");
+}
+
+/// A lease that the arbitrator has promised to respect cannot run any more, if it is the winner that says so.
+#[test]
+fn l1_a_bound_member_follows_a_leader_who_knows_that_no_other_lease_can_run() {
+    for settled in [false, true] {
+        let mut member = follower(1);
+        let word = Word { settled, ..Word::numbered(9) };
+        member.hears(1, Words { options: word.encode(), ..heartbeat(1, 2) });
+        assert_eq!(member.has_acknowledged(1), settled);
+    }
+}
+
+#[test]
+fn s9_a_heartbeat_that_was_overtaken_by_the_step_down_binds_nobody() {
+    let mut member = follower(1);
+    let late = member.says(0, heartbeat(0, 1));
+    member.hears(0, step_down(1));
+    member.done.clear();
+    member.arrives(&late);
+    assert!(!member.has_acknowledged(0));
+    assert_eq!(member.view().expires, None);
+}
+
+#[test]
+fn l3_who_has_not_answered_is_asked_again() {
+    let mut member = leader();
+    member.pass(EXPIRE.0 / 2);
+    member.done.clear();
+    member.pass(6_000);
+    let asked: Vec<_> = member.sent(Command::Heartbeat, None).iter().map(|said| said.to).collect();
+    assert_eq!(asked, [1, 2]);
+    assert_eq!(member.view().holder, booth_core::view::Holder::Member(booth_core::member::MemberIndex(0)));
+    assert_eq!(id(0), member.sent(Command::Heartbeat, None)[0].leader.unwrap());
+}

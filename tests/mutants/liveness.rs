@@ -1,0 +1,147 @@
+//! That something happens: L1, L2, L3.
+
+use super::judge::Judge::{Member, Unit};
+use super::table::{Mutant, edit, mutant};
+
+pub const MUTANTS: &[Mutant] = &[
+    mutant(
+        "hearsay-passed-on",
+        "L2",
+        "two members believe in a dead leader, each because the other says so",
+        &[
+            edit("lease.rs", "self.to.filter(|_| !self.hearsay)", "self.to"),
+            edit("lease.rs", "self.leader(now).filter(|_| !self.hearsay)", "self.leader(now)"),
+        ],
+        &[Unit],
+    ),
+    mutant(
+        "loss-not-acted-upon",
+        "L2",
+        "nobody stands for election when the leader is gone",
+        &[edit("follower.rs", "self.plan_election(turn, self.promise.hold(), Reason::TicketLost, Some(leader));", "")],
+        &[Member],
+    ),
+    mutant(
+        "step-down-not-acted-upon",
+        "L2",
+        "nobody stands for election after a step-down",
+        &[edit("follower.rs", "self.plan_election(turn, turn.now.boot, Reason::Again, Some(leader));", "")],
+        &[Member],
+    ),
+    mutant(
+        "election-tried-once",
+        "L1",
+        "an election that nobody wins is not tried again",
+        &[edit("election.rs", "self.plan_election(turn, now, ballot.reason, None);", "")],
+        &[Member],
+    ),
+    mutant(
+        "renews-too-late",
+        "L3",
+        "a renewal begins when the lease has ended",
+        &[edit(
+            "leader.rs",
+            "self.renewal_at = Some(turn.now.boot + self.settings.renewal);",
+            "self.renewal_at = Some(turn.now.boot + self.settings.expire);",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "nothing-is-repeated",
+        "L3",
+        "one lost datagram costs a renewal",
+        &[edit("leader.rs", "self.send_round(turn, &round, missing);", "")],
+        &[Member],
+    ),
+    mutant(
+        "any-heartbeat-ends-a-lease",
+        "L3",
+        "a leader gives its ticket away to whoever says to lead in a newer term",
+        &[edit("follower.rs", "self.leads(now) && settled", "self.leads(now) && message.term > self.term")],
+        &[Member],
+    ),
+    mutant(
+        "nobody-is-reminded",
+        "L1",
+        "the only site that is left was cut off when the ticket was granted, and never hears that it was lost",
+        &[edit("follower.rs", "reminder.word.lost = true;", "")],
+        &[Member],
+    ),
+    mutant(
+        "refused-leader-steps-down",
+        "L3",
+        "a leader gives its ticket away because one member knows a newer term",
+        &[edit("leader.rs", "if [[self.leads(now)]] {", "false")],
+        &[Member],
+    ),
+    mutant(
+        "refused-leader-does-nothing",
+        "L3",
+        "a member that has voted in a newer term never follows its leader again",
+        &[edit("leader.rs", "self.start_election(turn, Reason::Reacquire, false);", "")],
+        &[Member],
+    ),
+    mutant(
+        "voter-goes-on-standing",
+        "L1",
+        "who has voted for another goes on asking for votes itself",
+        &[edit(
+            "election.rs",
+            "if self.role != Role::Follower {
+            self.become_follower(turn, None);
+        }",
+            "",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "never-settled",
+        "L1",
+        "no leader says that no other lease can run: who is bound to an old one stays silent",
+        &[edit("leader.rs", "renews && self.settled", "false")],
+        &[Member],
+    ),
+    mutant(
+        "held-elsewhere-ends-an-election",
+        "L1",
+        "\"somebody holds it\" from a member that is about to be free ends the election at once",
+        &[edit("election.rs", "if [[message.header.outcome == Outcome::TermStillValid]] {", "false")],
+        &[Member],
+    ),
+    mutant(
+        "outdated-by-an-older-term",
+        "L1",
+        "a revoke that is older than the newest grant is believed: the ticket is not fought for",
+        &[edit(
+            "election.rs",
+            "message.header.outcome == Outcome::YouAreOutdated && message.term >= self.term",
+            "message.header.outcome == Outcome::YouAreOutdated",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "stored-revoke-older-than-the-journal",
+        "L1",
+        "a revoke in the store that is older than what the journal knows is believed",
+        &[edit("recovery.rs", "stored.term.is_none_or(|term| term >= self.term)", "true")],
+        &[Member],
+    ),
+    mutant(
+        "revoke-forgotten-by-a-restart",
+        "L3",
+        "a restarted member helps a site that has missed an administrator's revoke",
+        &[edit("ticket.rs", "self.revoked = record.revoked;", "")],
+        &[Member],
+    ),
+    mutant(
+        "revoked-is-forgotten",
+        "L3",
+        "a ticket that an administrator has revoked is fought for",
+        &[edit(
+            "ticket.rs",
+            "self.ever_held && !self.revoked && !self.is_manual()",
+            "self.ever_held && !self.is_manual()",
+        )],
+        &[Member],
+    ),
+];

@@ -1,0 +1,216 @@
+//! What the store says and is told: S8, S9, S10, S12.
+
+use super::judge::Judge::{Member, Rules, Simulation};
+use super::table::{Mutant, edit, mutant};
+
+pub const MUTANTS: &[Mutant] = &[
+    mutant(
+        "late-grant-stays",
+        "S8",
+        "a grant that the store finishes after the lease's end stays",
+        &[
+            edit(
+                "recovery.rs",
+                "turn.event(self.index, Event::GrantTooLate);
+            self.want_revoked(turn, None);",
+                "",
+            ),
+            edit(
+                "leader.rs",
+                "self.leaving = revoking;
+        [[self.want_revoked(turn, None);]]",
+                "",
+            ),
+        ],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "grant-begun-at-any-time",
+        "S8",
+        "a grant that waits for a disk may be begun after the lease's end",
+        &[edit("recovery.rs", "leased.then_some(self.lease.unwrap_or(now))", "None")],
+        &[Member],
+    ),
+    mutant(
+        "revoke-tried-once",
+        "S8",
+        "a revoke that has failed is not tried again",
+        &[edit("store.rs", "self.retry_at = Some(now + Millis(pause));", "self.wanted = None;")],
+        &[Member],
+    ),
+    mutant(
+        "failed-revoke-believed",
+        "S8",
+        "a revoke that has failed is taken for done",
+        &[edit(
+            "recovery.rs",
+            "self.store.failed(now);",
+            "if let Job::Write(ticket) = job { self.store.written(ticket); return self.on_revoked(turn); } self.store.failed(now);",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "revoke-waits-for-a-grant",
+        "S8",
+        "a revoke waits until a grant that hangs is over",
+        &[edit("store.rs", "running.granted && !wanted.granted", "false")],
+        &[Member],
+    ),
+    mutant(
+        "grant-under-way-forgotten",
+        "S8",
+        "a store that is being told of a grant is taken to say that nothing is granted",
+        &[edit("store.rs", "self.stored = Stored::Unknown;", "")],
+        &[Member],
+    ),
+    mutant(
+        "old-result-believed",
+        "S8",
+        "the result of a store request that was given up is taken for the newest one's",
+        &[edit("store.rs", "if [[running == number]] =>", "true")],
+        &[Member],
+    ),
+    mutant(
+        "client-told-too-early",
+        "S8",
+        "an administrator hears of a revoke before the store has confirmed it",
+        &[edit(
+            "grant.rs",
+            "turn.event(self.index, Event::RevokeRequested);",
+            "turn.event(self.index, Event::RevokeRequested); self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::Success);",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "votes-while-granted-here",
+        "S8",
+        "a site whose store may say granted helps another",
+        &[edit("election.rs", "self.store.may_be_granted() && !self.is_following(asked.candidate)", "false")],
+        &[Rules],
+    ),
+    mutant(
+        "gives-up-without-revoking",
+        "S8",
+        "a leader whose lease ends does not tell its store",
+        &[edit(
+            "leader.rs",
+            "self.leaving = revoking;
+        [[self.want_revoked(turn, None);]]",
+            "",
+        )],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "released-before-the-store",
+        "S9",
+        "the others hear of a release before the store has confirmed it",
+        &[edit(
+            "leader.rs",
+            "if self.store.may_be_granted() {
+            return;
+        }",
+            "",
+        )],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "overtaken-heartbeat-counts",
+        "S9",
+        "a heartbeat that was overtaken by its sender's release binds again",
+        &[edit("follower.rs", "self.released_term == Some(message.term)", "false")],
+        &[Member],
+    ),
+    mutant(
+        "store-makes-a-leader",
+        "S10",
+        "a restarted leader goes on from what its store says",
+        &[edit(
+            "recovery.rs",
+            "self.role = Role::Follower;",
+            "self.role = Role::Follower;
+             if let Some(end) = self.stale_until {
+                 self.become_leader(turn.me(), self.term, turn.now.boot, false);
+                 (self.lease, self.renewal_at) = (Some(end + self.settings.expire), Some(turn.now.boot));
+             }",
+        )],
+        &[Rules],
+    ),
+    mutant(
+        "lease-by-votes-alone",
+        "S10",
+        "who has won an election has a lease before anybody has promised one",
+        &[edit(
+            "election.rs",
+            "turn.event(self.index, Event::Won { term: ballot.term });",
+            "turn.event(self.index, Event::Won { term: ballot.term });
+             self.lease = Some(lease::lease_end(&self.settings, now));
+             self.commit_due = true;",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "stored-grant-never-ends",
+        "S10",
+        "what the store says from before the start is never revoked",
+        &[
+            edit("recovery.rs", "self.stale_until.is_some_and(|until| turn.now.boot >= until)", "false"),
+            edit(
+                "ticket.rs",
+                "[[self.stale_until]],
+            (promised",
+                "None",
+            ),
+        ],
+        &[Member],
+    ),
+    mutant(
+        "stored-lease-begins-anew",
+        "S10",
+        "the lease that the store recorded is taken to begin at the start",
+        &[edit(
+            "recovery.rs",
+            "lease::give_up_at(&self.settings, turn.now.boot + left)",
+            "turn.now.boot + left + self.settings.expire + self.settings.expire",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "anothers-grant-is-ours",
+        "S10",
+        "a grant that the store has for another owner is fought for as ours",
+        &[edit("recovery.rs", "stored.owner == Some(me.0 as i32)", "true")],
+        &[Member],
+    ),
+    mutant(
+        "stored-lease-by-a-wrong-clock",
+        "S10",
+        "the end that the store recorded is believed though the wall clock was set back since",
+        &[edit(
+            "recovery.rs",
+            "!set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span())",
+            "{ let _ = (set_back, owed_elsewhere, left); true }",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "grant-without-end",
+        "S12",
+        "what is written to the store outlasts the lease",
+        &[edit("leader.rs", "turn.now.wall_at(end)", "turn.now.wall_at(end + Millis(3_600_000))")],
+        &[Rules, Simulation(200)],
+    ),
+    mutant(
+        "grant-with-no-end",
+        "S12",
+        "what is written to the store says that the lease is over",
+        &[edit("leader.rs", "turn.now.wall_at(end)", "WallTime(0)")],
+        &[Rules],
+    ),
+    mutant(
+        "renewed-end-not-written",
+        "S12",
+        "the store has the end of the first lease for ever",
+        &[edit("leader.rs", "self.commit_due = true;", "self.commit_due = first;")],
+        &[Rules, Simulation(200)],
+    ),
+];

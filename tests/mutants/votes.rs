@@ -1,0 +1,243 @@
+//! Votes and promises: S1, S2.
+
+use super::judge::Judge::{Cluster, Member, Rules, Simulation, Unit};
+use super::table::{Mutant, edit, mutant};
+
+pub const MUTANTS: &[Mutant] = &[
+    mutant(
+        "votes-twice",
+        "S1",
+        "a second candidate of a term gets a vote as well",
+        &[edit("election.rs", "self.voted.filter(|(term, _)| *term == asked.term)", "None::<(u32, MemberIndex)>")],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "vote-leaves-first",
+        "S1",
+        "a vote is sent before it is recorded",
+        &[edit(
+            "election.rs",
+            "self.send(turn, asked.candidate, &answer);",
+            "turn.transmit(self.index, &self.settings.name, asked.candidate, &answer);",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "vote-not-recorded",
+        "S1",
+        "the journal never has a vote",
+        &[edit("ticket.rs", "self.voted.map(|(_, vote)| turn.id(vote))", "None")],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "record-after-failure-left-out",
+        "S1",
+        "what a full disk did not take is not offered to the journal again",
+        &[edit("ticket.rs", "self.recorded = None;", "")],
+        &[Rules, Simulation(200)],
+    ),
+    mutant(
+        "term-forgotten",
+        "S1",
+        "terms go down by a restart",
+        &[edit("ticket.rs", "self.term = record.term;", "")],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "own-vote-not-noted",
+        "S1",
+        "a candidate votes for others in the term in which it stands",
+        &[edit("election.rs", "self.voted = Some((term, me));", "")],
+        &[Member],
+    ),
+    mutant(
+        "stands-in-an-old-term",
+        "S1",
+        "a candidate stands in a term in which it has voted for another",
+        &[edit(
+            "election.rs",
+            "own.map_or_else(|| self.newest_term().saturating_add(1), |(term, _)| term)",
+            "self.term.saturating_add(1)",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "votes-below-its-term",
+        "S1",
+        "a candidate of a term before the known leader's gets a vote",
+        &[edit("election.rs", "message.term < self.term || led || voted_later", "led || voted_later")],
+        &[Member],
+    ),
+    mutant(
+        "votes-in-a-led-term",
+        "S1",
+        "a candidate gets a vote in a term in which another is known to have led",
+        &[edit(
+            "election.rs",
+            "message.term < self.term || led || voted_later",
+            "message.term < self.term || voted_later",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "votes-below-its-vote",
+        "S1",
+        "a vote is given in an older term than the newest vote's",
+        &[edit("election.rs", "message.term < self.term || led || voted_later", "message.term < self.term || led")],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "follows-an-older-term",
+        "S1",
+        "a heartbeat of an older term than the known leader's is acknowledged",
+        &[edit("follower.rs", "older || usurped || voted_for_another", "usurped || voted_for_another")],
+        &[Member],
+    ),
+    mutant(
+        "follows-a-second-leader-of-a-term",
+        "S1",
+        "a heartbeat is acknowledged in a term in which another leads",
+        &[edit("follower.rs", "older || usurped || voted_for_another", "older || voted_for_another")],
+        &[Member],
+    ),
+    mutant(
+        "follows-in-spite-of-a-vote",
+        "S1",
+        "a heartbeat is acknowledged that is older than a vote for another",
+        &[edit("follower.rs", "older || usurped || voted_for_another", "older || usurped")],
+        &[Rules],
+    ),
+    mutant(
+        "acknowledges-without-promise",
+        "S2",
+        "an acknowledgement promises nothing",
+        &[edit("follower.rs", "self.promise.make(&self.settings, leader, now, message.validity, slack);", "")],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "promise-of-half-a-lease",
+        "S2",
+        "a promise lasts half as long as the lease that rests on it",
+        &[edit("lease.rs", "validity.max(settings.expire) + slack", "Millis(validity.0 / 2)")],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "promise-as-written",
+        "S2",
+        "a promise lasts no longer than the message says, even where its sender counts a full lease",
+        &[edit("lease.rs", "validity.max(settings.expire) + slack", "validity + slack")],
+        &[Rules],
+    ),
+    mutant(
+        "no-slack-for-the-reference",
+        "S2",
+        "a leader that counts from the arrival of the answer gets no allowance for its clock",
+        &[edit("lease.rs", "validity.max(settings.expire) + slack", "validity.max(settings.expire)")],
+        &[Member],
+    ),
+    mutant(
+        "promise-shortened",
+        "S2",
+        "a renewal that says less shortens the promise",
+        &[edit(
+            "lease.rs",
+            "if same { (end.max(self.end), span.max(self.span)) } else { (end, span) }",
+            "{ let _ = same; (end, span) }",
+        )],
+        &[Unit],
+    ),
+    mutant(
+        "promise-not-recorded",
+        "S2",
+        "an acknowledgement leaves before its promise is on disk",
+        &[edit(
+            "follower.rs",
+            "self.send(turn, leader, &ack);",
+            "turn.transmit(self.index, &self.settings.name, leader, &ack);",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "bound-member-votes",
+        "S2",
+        "a promise keeps nobody from voting for another",
+        &[
+            edit("lease.rs", "self.hearsay || self.allows(candidate, now)", "true"),
+            edit(
+                "election.rs",
+                "holder.is_some_and(|holder| holder != candidate && (holder != me || self.role == Role::Leader))",
+                "false",
+            ),
+        ],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "bound-member-follows-another",
+        "S2",
+        "a promise keeps nobody from following another leader",
+        &[edit("follower.rs", "bound && !settled", "false")],
+        &[Member],
+    ),
+    mutant(
+        "bound-member-stands",
+        "S2",
+        "a promise to another keeps nobody from standing for election",
+        &[
+            edit(
+                "election.rs",
+                "!self.promise.allows(turn.me(), now) || self.too_forgetful(planned.reason, turn.me(), now)",
+                "self.too_forgetful(planned.reason, turn.me(), now)",
+            ),
+            edit("election.rs", "!self.promise.allows(me, at)", "false"),
+        ],
+        &[Member],
+    ),
+    mutant(
+        "bound-member-is-granted",
+        "S2",
+        "an administrator's grant starts an election in spite of a promise to another",
+        &[
+            edit(
+                "grant.rs",
+                "self.role == Role::Leader || (self.promise.runs(now) && self.promise.to() != Some(me))",
+                "false",
+            ),
+            edit("grant.rs", "!self.promise.allows(me, now)", "false"),
+            edit(
+                "election.rs",
+                "!self.promise.allows(turn.me(), now) || self.too_forgetful(planned.reason, turn.me(), now)",
+                "self.too_forgetful(planned.reason, turn.me(), now)",
+            ),
+        ],
+        &[Cluster],
+    ),
+    mutant(
+        "leader-owes-itself-nothing",
+        "S2",
+        "a leader does not promise itself its own lease",
+        &[edit("leader.rs", "self.promise.lead(&self.settings, me, end);", "")],
+        &[Member],
+    ),
+    mutant(
+        "deferred-vote-in-spite-of-a-promise",
+        "S2",
+        "a vote that was put off is given though a promise to another has been made since",
+        &[edit(
+            "election.rs",
+            "!outdated && self.role != Role::Leader && self.promise.allows_vote(deferred.candidate, turn.now.boot)",
+            "!outdated && self.role != Role::Leader",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "deferred-vote-outdated",
+        "S1",
+        "a vote that was put off is given though a newer term has begun",
+        &[edit(
+            "election.rs",
+            "!outdated && self.role != Role::Leader && self.promise.allows_vote(deferred.candidate, turn.now.boot)",
+            "self.role != Role::Leader && self.promise.allows_vote(deferred.candidate, turn.now.boot)",
+        )],
+        &[Member],
+    ),
+];
