@@ -378,3 +378,26 @@ fn a_grant_that_comes_behind_a_restarts_first_look_is_revoked_all_the_same_s8() 
     let took = world.run_until(EXPIRE, |world| world.holder(0) == Some(SITE2));
     assert!(took.is_some(), "{}", story(&world));
 }
+
+/// The last resort is not for a grant that may never come: not while its lease could have run.
+#[test]
+fn a_restarts_revoke_to_be_sure_is_not_taken_for_stuck_before_the_lease_has_ended() {
+    let mut plan = plan(0);
+    plan.tickets[0].on_stuck_revoke = true;
+    let mut world = World::new(plan);
+    world.run(2_000);
+    world.hosts[SITE1].habit.delay_ms = 1_000;
+    world.grant(SITE1, "T");
+    world.run(100);
+    world.kill(SITE1);
+    world.isolate(SITE1);
+    world.hosts[SITE1].habit.delay_ms = 20;
+    world.boot(SITE1);
+    world.run(10);
+    world.hosts[SITE1].habit.hangs = true;
+    world.run(EXPIRE);
+    assert!(story(&world).contains("StoreFailed { revoke: true"), "{}", story(&world));
+    assert!(!story(&world).contains("LastResort"), "{}", story(&world));
+    world.run(EXPIRE);
+    assert!(story(&world).contains("LastResort"), "{}", story(&world));
+}
