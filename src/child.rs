@@ -4,7 +4,7 @@
 //! group, with standard input from `/dev/null`, its outputs in non-blocking pipes and nothing else
 //! inherited that is ours. Its end is seen through a pidfd. What it writes is kept up to
 //! [`STDOUT_LIMIT`] and [`STDERR_LIMIT`]; the rest is read and dropped, so that no child ever stands
-//! still because of us. At its deadline the whole group is killed.
+//! still because of us. At its deadline the whole group is killed; the child itself dies with its daemon.
 //!
 //! # How the event loop drives it
 //!

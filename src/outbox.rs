@@ -1,10 +1,11 @@
 //! What the core wants done, until it is done: the daemon's [`Sink`].
 //!
 //! The sink only enqueues, into queues of fixed size. [`Outbox::flush`] does what is queued at the end
-//! of each turn of the event loop, in this order: journal records with one fdatasync; datagrams, but
-//! not those of a ticket whose record has failed (S1, S2); stores; handlers; answers to clients; log.
-//! A queue that is full in the middle of a step is flushed on the spot, in the same order, so nothing
-//! is lost however much one step does.
+//! of each turn of the event loop, in this order: revokes and the last resort, which wait for no disk
+//! (S0, S8); journal records with one fdatasync; datagrams, but not those of a ticket whose record has
+//! failed (S1, S2); the other requests to stores, and handlers; answers to clients; log. A queue that is
+//! full in the middle of a step is flushed on the spot, in the same order, so nothing is lost however
+//! much one step does.
 
 use crate::config::{Member, Ticket};
 use crate::counters::Counters;
@@ -68,6 +69,17 @@ enum Request {
     SetAttribute(RequestNumber, Name, Value),
     DeleteAttribute(RequestNumber, Name),
     Handler(HandlerRequest),
+}
+
+impl Request {
+    fn is_revoke(&self) -> bool {
+        matches!(self, Request::Write(_, StoreTicket { granted: false, .. }, _))
+    }
+
+    /// Whether it ends a grant, which promises nothing that the journal must know first.
+    fn waits_for_no_disk(&self) -> bool {
+        self.is_revoke() || matches!(self, Request::Handler(HandlerRequest { kind: HandlerKind::StuckRevoke, .. }))
+    }
 }
 
 /// A set of tickets.
@@ -151,10 +163,11 @@ impl Outbox {
 
     /// Does all that is queued.
     pub fn flush(&mut self) {
+        self.hand_over_requests(Request::waits_for_no_disk);
         self.write_records();
         let (unrecorded, unsent) = (&self.unrecorded, &mut self.unsent);
         self.peers.flush(|ticket| unrecorded.contains(ticket), |member| unsent[member.at()] += 1);
-        self.hand_over_requests();
+        self.hand_over_requests(|_| true);
         self.clients.flush(self.now.boot);
         self.write_log();
     }
@@ -206,32 +219,32 @@ impl Outbox {
         }
     }
 
-    fn hand_over_requests(&mut self) {
+    /// Hands over those that are `due`, in their order.
+    fn hand_over_requests(&mut self, due: fn(&Request) -> bool) {
         let now = self.now.boot;
-        for (ticket, request) in self.requests.iter() {
+        for (ticket, request) in self.requests.extract_if(.., |(_, request)| due(request)) {
             let mut before = None;
-            let (number, action) = match request {
+            let (number, action) = match &request {
                 Request::Handler(request) => {
                     let handlers = match request.kind {
                         HandlerKind::BeforeAcquire => &mut self.handlers,
                         HandlerKind::StuckRevoke => &mut self.last_resort,
                     };
-                    handlers.run(now, *ticket, *request);
+                    handlers.run(now, ticket, *request);
                     continue;
                 }
                 Request::Load(number) => (*number, StoreAction::Load),
-                Request::Write(number, ticket, latest) => {
+                Request::Write(number, state, latest) => {
                     before = *latest;
-                    (*number, StoreAction::Write(*ticket))
+                    (*number, StoreAction::Write(*state))
                 }
                 Request::SetAttribute(number, name, value) => (*number, StoreAction::SetAttribute { name, value }),
                 Request::DeleteAttribute(number, name) => (*number, StoreAction::DeleteAttribute { name }),
             };
             if let Some(store) = &mut self.store {
-                store.request(now, *ticket, StoreRequest { number, action, before });
+                store.request(now, ticket, StoreRequest { number, action, before });
             }
         }
-        self.requests.clear();
     }
 
     fn write_log(&mut self) {
@@ -294,6 +307,10 @@ impl Sink for Outbox {
                 Request::DeleteAttribute(number, Name::try_from(name).unwrap_or_default())
             }
         };
+        if request.is_revoke() {
+            // It replaces a write that has not started, which would now come behind it.
+            self.requests.retain(|(of, queued)| *of != ticket || !matches!(queued, Request::Write(..)));
+        }
         self.enqueue(ticket, request);
     }
 

@@ -6,6 +6,8 @@ mod turns;
 use booth::child::{Children, Ending, Exited, Program, REAP_GRACE, STDERR_LIMIT, STDOUT_LIMIT};
 use booth_core::time::{Instant, Millis};
 use mio::Token;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant as Clock};
 use turns::Turns;
 
@@ -33,6 +35,20 @@ impl Loop {
         self.children.spawn(command, self.now() + span).unwrap()
     }
 
+    /// The process number of a child that runs.
+    fn sleeper(&mut self, name: &str) -> String {
+        let file = std::env::temp_dir().join(format!("booth-children-{}-{name}", std::process::id()));
+        self.shell(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 60", file.display()), LONG);
+        let deadline = Clock::now() + Duration::from_secs(10);
+        while !file.exists() {
+            assert!(Clock::now() < deadline);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let pid = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        pid
+    }
+
     /// One turn: sleeps until an event or the next deadline.
     fn turn(&mut self) {
         let now = self.turns.turn(self.children.next_deadline(), |_, token| self.children.on_event(token));
@@ -53,6 +69,14 @@ fn is_alive(pid: &str) -> bool {
     // A zombie that its new parent has not reaped yet is dead.
     std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim().starts_with('Z'))
+}
+
+fn wait_for_end(pid: &str) {
+    let deadline = Clock::now() + Duration::from_secs(10);
+    while is_alive(pid) {
+        assert!(Clock::now() < deadline, "{pid} lives");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -95,12 +119,7 @@ fn at_its_deadline_the_whole_group_is_killed() {
     assert_eq!(exited.ending, Ending::Overrun);
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
-    let grandchild = String::from_utf8(exited.stdout).unwrap();
-    let deadline = Clock::now() + Duration::from_secs(10);
-    while is_alive(&grandchild) {
-        assert!(Clock::now() < deadline, "grandchild {grandchild} lives");
-        std::thread::yield_now();
-    }
+    wait_for_end(&String::from_utf8(exited.stdout).unwrap());
 }
 
 #[test]
@@ -151,11 +170,38 @@ fn no_more_children_than_the_limit() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_an_error_and_takes_no_room() {
+fn a_program_that_cannot_be_started_is_an_error_and_takes_no_room() {
     let mut world = Loop::new(1);
-    let error = world.children.spawn(Program::new("/no/such/program"), world.now() + LONG).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    let plain = std::env::temp_dir().join(format!("booth-children-{}-plain", std::process::id()));
+    std::fs::write(&plain, "exit 0\n").unwrap();
+    let mode = |mode| std::fs::set_permissions(&plain, Permissions::from_mode(mode)).unwrap();
+    let mut errno = |program: &str| {
+        let error = world.children.spawn(Program::new(program), world.turns.now() + LONG).unwrap_err();
+        error.raw_os_error().unwrap()
+    };
+    let path = plain.to_str().unwrap();
+    assert_eq!([errno("/no/such/program"), errno("no-such-program")], [libc::ENOENT, libc::ENOENT]);
+    assert_eq!(errno("/etc"), libc::EACCES);
+    mode(0o644);
+    assert_eq!(errno(path), libc::EACCES);
+    // Without "#!" it is not run by a shell on a guess.
+    mode(0o755);
+    assert_eq!(errno(path), libc::ENOEXEC);
+    std::fs::remove_file(&plain).unwrap();
     assert!(world.children.has_room());
+}
+
+/// See tests/daemon/store.rs for what came of children that lived on.
+#[test]
+fn a_child_dies_with_the_thread_that_has_started_it() {
+    let starter = std::thread::spawn(|| {
+        let mut world = Loop::new(1);
+        let pid = world.sleeper("orphan");
+        // Not dropped, as by a daemon that is killed.
+        std::mem::forget(world);
+        pid
+    });
+    wait_for_end(&starter.join().unwrap());
 }
 
 #[test]
@@ -205,22 +251,11 @@ fn many_in_turn_leak_no_descriptors() {
 
 #[test]
 fn dropping_kills_what_runs() {
-    let file = std::env::temp_dir().join(format!("booth-children-{}", std::process::id()));
     let mut world = Loop::new(1);
-    world.shell(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 60", file.display()), LONG);
-    let deadline = Clock::now() + Duration::from_secs(10);
-    while !file.exists() {
-        assert!(Clock::now() < deadline);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let pid = std::fs::read_to_string(&file).unwrap();
-    std::fs::remove_file(&file).unwrap();
+    let pid = world.sleeper("dropped");
     assert!(is_alive(&pid));
     drop(world);
-    while is_alive(&pid) {
-        assert!(Clock::now() < deadline, "{pid} lives");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for_end(&pid);
 }
 
 /// A child that is killed but does not go away is given up; its place is not lost for others.

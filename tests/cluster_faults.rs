@@ -343,3 +343,61 @@ fn a_new_leader_does_not_announce_the_revoke_before_its_election() {
     assert_eq!(world.holder(0), Some(SITE1), "{}", story(&world));
     assert_eq!(world.grants, 2, "{}", story(&world));
 }
+
+/// A grant had been handed to Pacemaker when the daemon was killed. The next daemon read the store before the
+/// grant was carried out, believed that nothing was granted, and told an administrator that the ticket was
+/// revoked; then the grant came, and only the guard knew of it. A revoke comes behind such a grant; a query
+/// does not.
+#[test]
+fn a_grant_that_comes_behind_a_restarts_first_look_is_revoked_all_the_same_s8() {
+    let acquire_after = 5_000;
+    let mut world = World::new(plan(acquire_after));
+    world.run(2_000);
+    world.hosts[SITE1].habit.delay_ms = 1_000;
+    world.grant(SITE1, "T");
+    world.run(100);
+    assert_eq!((world.holder(0), world.journal(SITE1, 0).unwrap().active), (None, true));
+    world.kill(SITE1);
+    world.isolate(SITE1);
+    world.hosts[SITE1].habit.delay_ms = 20;
+    world.boot(SITE1);
+    world.run(10);
+    // All that is written from here on waits its turn.
+    world.hosts[SITE1].habit.delay_ms = 2_000;
+    world.run(100);
+    let client = world.revoke(SITE1, "T");
+    world.run(3_000);
+    assert_eq!(world.holder(0), None, "{}", story(&world));
+    assert_eq!(world.answer(client), Some(Outcome::Success));
+    assert!(world.transcript.iter().any(|line| line.ends_with("site1  store 0: granted")), "{}", story(&world));
+    assert!(!story(&world).contains("by the guard"), "{}", story(&world));
+    // The world sees that `acquire-after` is counted from the end of that grant.
+    world.heal();
+    world.run(2_000);
+    world.grant(SITE2, "T");
+    let took = world.run_until(EXPIRE, |world| world.holder(0) == Some(SITE2));
+    assert!(took.is_some(), "{}", story(&world));
+}
+
+/// The last resort is not for a grant that may never come: not while its lease could have run.
+#[test]
+fn a_restarts_revoke_to_be_sure_is_not_taken_for_stuck_before_the_lease_has_ended() {
+    let mut plan = plan(0);
+    plan.tickets[0].on_stuck_revoke = true;
+    let mut world = World::new(plan);
+    world.run(2_000);
+    world.hosts[SITE1].habit.delay_ms = 1_000;
+    world.grant(SITE1, "T");
+    world.run(100);
+    world.kill(SITE1);
+    world.isolate(SITE1);
+    world.hosts[SITE1].habit.delay_ms = 20;
+    world.boot(SITE1);
+    world.run(10);
+    world.hosts[SITE1].habit.hangs = true;
+    world.run(EXPIRE);
+    assert!(story(&world).contains("StoreFailed { revoke: true"), "{}", story(&world));
+    assert!(!story(&world).contains("LastResort"), "{}", story(&world));
+    world.run(EXPIRE);
+    assert!(story(&world).contains("LastResort"), "{}", story(&world));
+}

@@ -12,16 +12,19 @@ use booth::net::client::{Clients, booth_framing};
 use booth::net::peer::{self, BATCH, PeerReceiver};
 use booth::net::stream::Listener;
 use booth::outbox::{Outbox, Parts};
+use booth::store::{Backend, Settings as StoreSettings, Store, StoreSettings as TicketStore};
+use booth_core::input::RequestNumber;
 use booth_core::member::{MemberIndex, SiteId};
 use booth_core::notice::{Event, Notice};
 use booth_core::settings::TicketIndex;
-use booth_core::sink::{Record, Sink};
+use booth_core::sink::{Record, Sink, StoreAction, StoreRequest, StoreTicket};
 use booth_core::time::{Millis, Now, WallTime};
 use booth_core::wire::MAX_MESSAGE;
 use mio::{Poll, Token};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 const PEER: MemberIndex = MemberIndex(1);
@@ -52,6 +55,11 @@ fn world(name: &str, tickets: usize) -> World {
     let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let names: Vec<String> = (0..tickets).map(|at| format!("T{at}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let store = StoreSettings {
+        backend: Backend::File(directory.join("store")),
+        configuration_name: String::new(),
+        tickets: names.iter().map(|name| TicketStore { name: (*name).to_owned(), deadline: Millis(1_000) }).collect(),
+    };
     let settings = HandlerSettings {
         key: "before-acquire-handler",
         local: String::new(),
@@ -62,7 +70,7 @@ fn world(name: &str, tickets: usize) -> World {
     let parts = Parts {
         peers: sender,
         clients: Clients::new(listener, registry(), Token(1), 4, booth_framing, Millis(1_000)).unwrap(),
-        store: None,
+        store: Some(Store::new(store, registry(), Token(1_000))),
         handlers: Handlers::new(settings.clone(), registry(), Token(100)),
         last_resort: Handlers::new(settings, registry(), Token(200)),
         log: Log::new(
@@ -78,6 +86,29 @@ fn world(name: &str, tickets: usize) -> World {
 }
 
 impl World {
+    fn write(&mut self, ticket: TicketIndex, number: u32, granted: bool) {
+        let state = StoreTicket { granted, owner: None, expires: WallTime(0), term: 5 };
+        let (number, action) = (RequestNumber(number), StoreAction::Write(state));
+        self.outbox.store(ticket, StoreRequest { number, action, before: None });
+    }
+
+    /// What the journal says of two tickets when the store is first asked for this one: its file is a FIFO,
+    /// before which the store waits.
+    fn journal_when_asked(&self, ticket: TicketIndex) -> mpsc::Receiver<Vec<Option<Record>>> {
+        let directory = self.directory.clone();
+        let name = format!("T{}", ticket.0);
+        let file = directory.join(format!("store/{name}.ticket"));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut fifo = std::fs::File::options().write(true).open(file).unwrap();
+            sender.send(on_disk(&directory, &["T0", "T1"])).unwrap();
+            write!(fifo, "ticket = {name}\ngranted = false\n").unwrap();
+        });
+        receiver
+    }
+
     /// The first bytes of all datagrams up to one that starts with `last`.
     fn received_up_to(&self, last: u8) -> Vec<u8> {
         let mut first_bytes = Vec::new();
@@ -88,6 +119,13 @@ impl World {
         }
         first_bytes
     }
+}
+
+/// What the journal says, read by another.
+fn on_disk(directory: &Path, tickets: &[&str]) -> Vec<Option<Record>> {
+    let copy = directory.join(format!("copy-{:?}", std::thread::current().id()));
+    std::fs::copy(directory.join("journal"), &copy).unwrap();
+    Journal::open(&copy, SiteId(7), tickets, None).unwrap().memories
 }
 
 impl Drop for World {
@@ -145,10 +183,29 @@ fn a_record_is_on_disk_when_its_datagram_arrives_even_from_the_middle_of_a_step(
         world.outbox.send(TicketIndex(0), PEER, &[9]);
     }
     assert_eq!(world.received_up_to(9), [9]);
-    let copy = world.directory.join("copy");
-    std::fs::copy(world.directory.join("journal"), &copy).unwrap();
-    let memories = Journal::open(&copy, SiteId(7), &["T0"], None).unwrap().memories;
-    assert_eq!(memories, [Some(record(77))]);
+    assert_eq!(on_disk(&world.directory, &["T0"]), [Some(record(77))]);
+}
+
+/// A disk that hung under the journal held up the revokes of the same turn, for as long as it liked.
+#[test]
+fn s8_a_revoke_does_not_wait_for_the_journal_and_a_grant_does() {
+    let mut world = world("revoke", 2);
+    let (granted, revoked) = (TicketIndex(0), TicketIndex(1));
+    let seen = [granted, revoked].map(|ticket| world.journal_when_asked(ticket));
+    world.outbox.journal(granted, &record(5));
+    world.outbox.journal(revoked, &record(5));
+    world.write(granted, 1, true);
+    // Not begun yet, so it never is.
+    world.write(revoked, 2, true);
+    world.write(revoked, 3, false);
+    world.outbox.flush();
+    let seen = seen.map(|journal| journal.recv_timeout(Duration::from_secs(5)).unwrap());
+    assert_eq!(seen, [vec![Some(record(5)); 2], vec![None; 2]]);
+    let store = world.outbox.store.as_mut().unwrap();
+    let finished: Vec<_> = std::iter::from_fn(|| store.next_finished()).map(|finished| finished.number).collect();
+    assert_eq!(finished, [RequestNumber(3), RequestNumber(1)]);
+    let text = std::fs::read_to_string(world.directory.join("store/T1.ticket")).unwrap();
+    assert!(text.contains("granted = false"), "{text}");
 }
 
 #[test]

@@ -111,6 +111,12 @@ impl Ticket {
                 self.want_revoked(turn, None);
                 self.plan_election(turn, turn.now.boot, Reason::TicketLost, Some(turn.me()));
             }
+        } else if self.promise.owed_leader(turn.now.boot) == Some(turn.me()) {
+            // S8: a grant of ours may still be on its way to the store. A revoke comes behind it, and
+            // what we owe ourselves is held from its confirmation on (S3).
+            self.store.stored = Stored::Unknown;
+            self.store.stuck_from = self.promise.end();
+            self.want_revoked(turn, None);
         } else if self.promise.to() == Some(turn.me()) {
             self.promise.give_back(&self.settings, turn.me(), turn.now.boot);
         }

@@ -1,8 +1,11 @@
 //! Outputs: imperatives that the core hands to whoever drives it.
 //!
 //! A sink only enqueues, and is infallible: it is sized so that one `step` cannot fill it. Whoever
-//! empties it writes the journal records first, and drops the datagrams of a ticket whose record
-//! could not be written: what an answer promises is on disk before the answer leaves (S1, S2).
+//! empties it begins with the revokes in the store and the last resort: they promise nothing, and must
+//! not wait for a disk that hangs (S0, S8). Then come the journal records, and only then all else; the
+//! datagrams of a ticket whose record could not be written are dropped: what an answer promises is on
+//! disk before the answer leaves (S1, S2). A grant waits as well: after a restart the journal is to
+//! know of it (S8).
 
 use crate::input::{ClientId, RequestNumber};
 use crate::member::{MemberIndex, SiteId};

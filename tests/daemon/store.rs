@@ -1,6 +1,6 @@
 //! A site over a `crm_ticket` that hangs or fails, and over a restart of its daemon.
 
-use super::support::{Daemon, Place, wait_for};
+use super::support::{Daemon, Place, request, wait_for};
 use booth_core::wire::{Command as Code, Outcome};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -111,4 +111,34 @@ fn children_are_not_spared_by_the_oom_killer_with_their_daemon() {
     let daemon = start_by(&place, place.command_through("echo 500 >/proc/self/oom_score_adj"));
     wait_for("the child is an ordinary process", || daemon.control("status\n").contains("role: follower"));
     assert!(!daemon.log().contains("took too long"), "{}", daemon.log());
+}
+
+/// A `crm_ticket` that was on its way with a grant when its daemon was killed lived on. The next daemon found
+/// nothing granted, took the ticket anew and was told to revoke it, with success; then the grant of old came, and
+/// nobody knew of it (S0, S8).
+#[test]
+fn a_grant_on_its_way_dies_with_its_daemon() {
+    let place = place("orphan");
+    let mut daemon = start(&place);
+    wait_for("the ticket is loaded", || daemon.control("status\n").contains("role: follower"));
+    wait_for("the member trusts its memory", || !daemon.control("status\n").contains("no memory"));
+    behave(&place, "[ \"$verb\" != -g ] || { echo $$ >\"$here/on_its_way\"; sleep 4; }");
+    let _client = daemon.begin(&request(Code::ClientGrant, "T"));
+    let on_its_way = || fs::read_to_string(place.directory.join("on_its_way")).unwrap_or_default();
+    wait_for("a grant is on its way", || on_its_way().ends_with('\n'));
+    daemon.signal(Signal::SIGKILL);
+    daemon.wait_for_exit();
+    behave(&place, "");
+    let again = start(&place);
+    wait_for("the ticket is held again", || again.control("status\n").contains("role: leader"));
+    assert_eq!(again.outcomes(Code::ClientRevoke, "T").last(), Some(&Outcome::Success));
+    wait_for("the grant of old has ended", || !is_alive(&on_its_way()));
+    let state = fs::read_to_string(place.directory.join("state.T")).unwrap();
+    assert!(state.contains("granted=\"false\""), "{state}\n{:?}", verbs(&place));
+}
+
+/// Whether a process runs code; a zombie does not.
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
 }

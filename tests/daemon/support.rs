@@ -197,10 +197,16 @@ impl Daemon {
         stream
     }
 
-    /// Sends a message and reads until the daemon closes.
-    pub fn ask(&self, message: &[u8]) -> Vec<u8> {
+    /// Sends a message, whose answer need not be waited for.
+    pub fn begin(&self, message: &[u8]) -> TcpStream {
         let mut stream = self.connect();
         stream.write_all(message).unwrap();
+        stream
+    }
+
+    /// Sends a message and reads until the daemon closes.
+    pub fn ask(&self, message: &[u8]) -> Vec<u8> {
+        let mut stream = self.begin(message);
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         answer

@@ -161,6 +161,10 @@ impl Sink for Outputs {
             StoreAction::SetAttribute { name: MEMORY, value } => Action::Mark(u32::from_str_radix(value, 16).unwrap()),
             StoreAction::SetAttribute { .. } | StoreAction::DeleteAttribute { .. } => Action::Attribute,
         };
+        if action.is_revoke() {
+            // As the shell does: it replaces a write that has not started.
+            self.stores.retain(|(of, _, queued)| *of != ticket || !matches!(queued, Action::Write(_)));
+        }
         self.stores.push((ticket, request.number, action));
     }
 

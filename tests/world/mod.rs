@@ -267,8 +267,9 @@ impl World {
         self.outputs = out;
     }
 
-    /// Does what a daemon wants done, in the order in which the shell does it: records first.
+    /// Does what a daemon wants done, in the order in which the shell does it: revokes, records, all else.
     fn carry_out(&mut self, host: usize, out: &Outputs) {
+        self.ask_stores(host, out, true);
         let Some(failed) = self.write_journal(host, out) else { return };
         for notice in &out.notices {
             self.network.dropped |= matches!(notice, Notice::DatagramDropped { .. });
@@ -279,9 +280,7 @@ impl World {
                 self.transmit(host, to.at(), out.bytes(bytes));
             }
         }
-        for (ticket, number, action) in &out.stores {
-            self.ask_store(host, *ticket, *number, *action);
-        }
+        self.ask_stores(host, out, false);
         let now = self.clock(host).boot;
         for (ticket, request) in &out.handlers {
             self.run_handler(host, *ticket, request, now);
@@ -289,6 +288,12 @@ impl World {
         self.answer_clients(host, out);
         for ticket in (0..self.plan.tickets.len() as u16).filter(|ticket| failed & 1 << ticket != 0) {
             self.input(host, Input::JournalFailed { ticket: TicketIndex(ticket) });
+        }
+    }
+
+    fn ask_stores(&mut self, host: usize, out: &Outputs, revokes: bool) {
+        for (ticket, number, action) in out.stores.iter().filter(|(_, _, action)| action.is_revoke() == revokes) {
+            self.ask_store(host, *ticket, *number, *action);
         }
     }
 

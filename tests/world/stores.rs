@@ -18,6 +18,12 @@ pub enum Action {
     Attribute,
 }
 
+impl Action {
+    pub fn is_revoke(&self) -> bool {
+        matches!(self, Action::Write(StoreTicket { granted: false, .. }))
+    }
+}
+
 /// The mark of the memory that a site begins with that has run before.
 pub const FIRST_MARK: u32 = 1;
 
