@@ -1,6 +1,8 @@
 //! The shell around [`booth_core`]: everything that touches the outside. The decisions are in the
 //! core; a line that decides who holds a ticket belongs there, and there alone.
 //!
+//! What is promised, what shows it, and the threat model: [`safety`].
+//!
 //! # A map of the rooms
 //!
 //! From the command line to a member that serves:
@@ -64,5 +66,6 @@ pub mod log_lines;
 pub mod net;
 pub mod outbox;
 pub mod process;
+pub mod safety;
 pub mod store;
 pub mod text;
