@@ -284,3 +284,25 @@ fn a_member_is_silent_until_its_store_names_its_memory_s7() {
     world.run(EXPIRE);
     assert!(world.captured.iter().any(|(from, _, _)| *from == SITE2), "{}", story(&world));
 }
+
+/// A grant that came while the store was still being read was refused as busy, which the reference's client calls
+/// "error code 0". It waits, but not for a store that cannot be read; and what was refused is not done later.
+#[test]
+fn a_grant_at_a_site_that_reads_its_store_waits_for_it() {
+    for works in [true, false] {
+        let mut world = World::new(plan(0));
+        world.run(2_000);
+        world.kill(SITE1);
+        world.hosts[SITE1].habit.delay_ms = 300;
+        world.hosts[SITE1].habit.fails_per_mille = if works { 0 } else { 1_000 };
+        world.boot(SITE1);
+        world.run(50);
+        let client = world.grant(SITE1, "T");
+        world.run(EXPIRE);
+        let expected = if works { Outcome::Success } else { Outcome::SyncFail };
+        assert_eq!(world.answer(client), Some(expected), "{}", story(&world));
+        world.hosts[SITE1].habit.fails_per_mille = 0;
+        world.run(2 * EXPIRE);
+        assert_eq!(world.holder(0), works.then_some(SITE1), "{}", story(&world));
+    }
+}

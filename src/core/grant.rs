@@ -25,9 +25,10 @@ impl Ticket {
         if self.is_manual() {
             return self.grant_manual(turn, client, immediate);
         }
-        if self.role == Role::Loading || self.leaving.is_some() {
+        if self.leaving.is_some() {
             return self.reply(turn, client, Outcome::Busy, true);
         }
+        // While the store is still being read the request waits with the client, as at the reference.
         let held = self.role == Role::Leader || (self.promise.runs(now) && self.promise.to() != Some(me));
         if held {
             return self.reply(turn, client, Outcome::Overgrant, true);

@@ -258,10 +258,18 @@ impl Ticket {
         if let Some(since) = self.store.revoke_since.filter(|_| revoke && !self.leads(now) && !self.is_manual()) {
             turn.event(self.index, Event::RevokeOverdue { by: now.since(since) });
         }
-        let granting = matches!(job, Job::Write(ticket) if ticket.granted);
-        if granting && self.store.attempts > u32::from(self.settings.retries) {
+        let grants_wait = match job {
+            Job::Write(ticket) => ticket.granted,
+            Job::Load | Job::Claim => true,
+            Job::Attribute => false,
+        };
+        if grants_wait && self.store.attempts > u32::from(self.settings.retries) {
             // The lease is kept and the store is tried on; whoever waits at a terminal should know.
             self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
+            if self.role == Role::Loading {
+                // Nothing but that request can be planned yet.
+                self.planned = None;
+            }
         }
     }
 }
