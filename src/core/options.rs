@@ -20,7 +20,7 @@ pub struct Word {
     pub number: u32,
     /// With a vote: the voter remembers its votes and promises (S6, S7).
     pub remembers: bool,
-    /// With a heartbeat: the sender was elected by members that remember, or has waited (S6): no
+    /// With a heartbeat: the sender was elected by a majority that remembers, or by all sites (S6): no
     /// other lease can run.
     pub settled: bool,
     /// With a step-down or a revoke: nothing that needs the ticket runs at the sender any more (S3).
