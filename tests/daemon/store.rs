@@ -53,12 +53,17 @@ fn a_crm_ticket_that_hangs_is_killed_and_holds_nobody_up_meanwhile() {
     // While the ticket is not loaded the site answers for itself, but not for the ticket.
     let asked = Instant::now();
     assert!(daemon.control("status\n").contains("role: loading"));
-    assert_eq!(daemon.outcomes(Code::ClientGrant, "T"), [Outcome::Busy]);
+    assert_eq!(daemon.outcomes(Code::ClientRevoke, "T"), [Outcome::Busy]);
     daemon.text(Code::ClientList);
     // The child may run for a third of `expire`.
     assert!(asked.elapsed() < Duration::from_secs(4), "an answer took {:?}", asked.elapsed());
     wait_for("the child was killed and another started", || verbs(&place).len() > 1);
     assert!(daemon.log().contains("reading: took too long and was killed"), "{}", daemon.log());
+    assert_eq!(
+        daemon.outcomes(Code::ClientGrant, "T"),
+        [Outcome::More, Outcome::SyncFail],
+        "a grant waits, not for ever"
+    );
     behave(&place, "");
     wait_for("the ticket is loaded", || daemon.control("status\n").contains("role: follower"));
     assert_eq!(daemon.outcomes(Code::ClientGrant, "T").last(), Some(&Outcome::Success));
