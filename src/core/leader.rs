@@ -40,7 +40,7 @@ impl Ticket {
 
     /// Starts a round of heartbeats: the lease is counted from here (S4).
     pub(crate) fn heartbeat<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
-        self.renewal_at = Some(turn.now.boot + self.settings.renewal);
+        self.renewal_at = Some(turn.now.boot + lease::renewal(&self.settings));
         self.start_round(turn, RoundKind::Heartbeat, Reason::None, self.term);
         self.count_acks(turn);
     }
@@ -284,7 +284,7 @@ impl Ticket {
         self.leaving = Some(leaving);
         self.commit_due = false;
         self.handler = None;
-        self.renewal_at.get_or_insert(turn.now.boot + self.settings.renewal);
+        self.renewal_at.get_or_insert(turn.now.boot + lease::renewal(&self.settings));
         self.want_revoked(turn, None);
         self.finish_leaving(turn);
     }
