@@ -9,9 +9,10 @@ use crate::lease;
 use crate::member::{MemberIndex, MemberSet, SiteId, is_majority};
 use crate::notice::Event;
 use crate::options::Word;
-use crate::sink::{HandlerKind, HandlerRequest, Sink, StoreTicket};
+use crate::sink::{HandlerKind, HandlerRequest, Sink};
+use crate::store::Wanted;
 use crate::ticket::{Ask, Leaving, Purpose, Round, RoundKind, Ticket};
-use crate::time::{Instant, Millis, WallTime};
+use crate::time::{Instant, Millis};
 use crate::turn::{Draft, FromPeer, Turn};
 use crate::view::Role;
 use crate::wire::{Command, DropReason, Outcome, Reason};
@@ -203,8 +204,7 @@ impl Ticket {
             return;
         }
         let owner = Some(turn.id(turn.me()));
-        let ticket = StoreTicket { granted: true, owner, expires: turn.now.wall_at(end), term: self.term };
-        self.store.want(ticket, turn.now.boot);
+        self.store.want(Wanted { granted: true, owner, until: Some(end), term: self.term }, turn.now.boot);
         self.drive_store(turn);
     }
 
@@ -324,9 +324,8 @@ impl Ticket {
             Some(leader) => Some(turn.id(leader)),
             None => (!administrator).then_some(UNKNOWN_OWNER),
         };
-        let expires = leader.map_or(WallTime(0), |_| turn.now.wall_at(self.promise.end()));
-        let ticket = StoreTicket { granted: false, owner, expires, term: self.term };
-        self.store.want(ticket, turn.now.boot);
+        let until = leader.map(|_| self.promise.end());
+        self.store.want(Wanted { granted: false, owner, until, term: self.term }, turn.now.boot);
         self.drive_store(turn);
     }
 }
