@@ -20,7 +20,8 @@ impl Ticket {
         if self.role == Role::Loading {
             return self.reply(turn, client, Outcome::Busy, true);
         }
-        if self.holders.contains(me) && self.leaving.is_none() {
+        let held = self.holders.contains(me) && self.leaving.is_none();
+        if held && self.store.stored == Stored::Granted {
             return self.reply(turn, client, Outcome::Success, true);
         }
         if !self.holders.without(me).is_empty() && !immediate {
@@ -31,7 +32,9 @@ impl Ticket {
             return self.reply(turn, client, Outcome::Busy, true);
         }
         turn.event(self.index, Event::GrantRequested);
-        self.hold_manual(turn);
+        if !held {
+            self.hold_manual(turn);
+        }
         self.reply(turn, client, Outcome::More, false);
         self.store.want(
             Wanted { granted: true, owner: Some(turn.id(me)), until: Some(turn.now.boot), term: 0 },
