@@ -231,8 +231,9 @@ impl Ticket {
             self.heard_term = message.term;
         }
         if self.leads(now) {
-            // L3: a member that has voted in a newer term follows us again once we lead in one that is newer still.
-            if message.header.outcome == Outcome::TermOutdated && message.term > self.term && self.ballot.is_none() {
+            // L3: a member that knows a newer term, or another leader of ours, follows us again once we lead in one that
+            // is newer still.
+            if message.header.outcome == Outcome::TermOutdated && message.term >= self.term && self.ballot.is_none() {
                 self.start_election(turn, Reason::Reacquire, false);
             }
             return Ok(());
