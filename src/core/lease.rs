@@ -124,8 +124,11 @@ pub fn valid_for(span: Millis, unit: ValidityUnit) -> u32 {
 }
 
 /// The longest validity that is believed: a member whose `expire` is more than twice ours is misconfigured.
+/// One that takes us for the reference says more than `expire` ([`heartbeat_validity`]), and what is left of
+/// the promise that is made of it is more again ([`Promise::make`]).
 pub fn longest_validity(settings: &TicketSettings) -> Millis {
-    settings.expire + settings.expire
+    let to_reference = heartbeat_validity(settings, true) + margins(settings).drift + READING;
+    to_reference.max(settings.expire + settings.expire)
 }
 
 /// What this member owes to a leader, or as the leader to itself. Owed to nobody whom the configuration
