@@ -306,3 +306,50 @@ fn a_grant_at_a_site_that_reads_its_store_waits_for_it() {
         assert_eq!(world.holder(0), works.then_some(SITE1), "{}", story(&world));
     }
 }
+
+/// With a `renewal-freq` close to `expire` the lease was given up just before each renewal: the ticket was revoked and
+/// granted anew for ever, by a configuration that the reference takes.
+#[test]
+fn a_lease_is_renewed_before_it_is_given_up_l3() {
+    for (per_cent, timeout) in [(90, 1_000), (99, 1_000), (99, 2_400)] {
+        let mut plan = plan(0);
+        plan.tickets[0].renewal = Millis(EXPIRE * per_cent / 100);
+        plan.tickets[0].timeout = Millis(timeout);
+        let mut world = granted(plan);
+        world.run(10 * EXPIRE);
+        assert_eq!((world.holder(0), world.grants), (Some(SITE1), 1), "{}", story(&world));
+    }
+}
+
+/// A heartbeat to the reference says a second more than `expire`. A member of ours that was sent one, where `expire`
+/// was less than that second, took it for absurd: with the first member replaced, nobody could hold the ticket.
+#[test]
+fn a_heartbeat_for_the_reference_is_believed_whatever_expire_is() {
+    let mut plan = plan(0);
+    plan.tickets[0] = ticket("T", 600, 0);
+    let mut world = World::new(plan);
+    for host in 0..3 {
+        world.hosts[host].wordless = true;
+    }
+    world.run(2_000);
+    world.grant(SITE1, "T");
+    let took = world.run_until(3_000, |world| world.holder(0) == Some(SITE1));
+    assert!(took.is_some(), "{}", story(&world));
+    world.run(6_000);
+    assert_eq!((world.holder(0), world.grants), (Some(SITE1), 1), "{}", story(&world));
+}
+
+/// The store failed, the clock was put forward by an hour, the store was asked again: what it wrote had run out by
+/// then, and a guard that goes by it would have revoked a ticket that was held.
+#[test]
+fn a_write_that_is_repeated_carries_the_end_of_the_lease_by_todays_clock_s12() {
+    let mut world = granted(plan(0));
+    world.hosts[SITE1].habit.fails_per_mille = 1_000;
+    world.run(5_500);
+    world.hosts[SITE1].wall_step_us = 3_600_000_000;
+    world.hosts[SITE1].habit.fails_per_mille = 0;
+    world.run(1_500);
+    let now = world.now(SITE1);
+    let lease = world.node(SITE1).tickets(now).next().unwrap().expires.unwrap();
+    assert_eq!(world.hosts[SITE1].store[0].expires, now.wall_at(lease), "{}", story(&world));
+}

@@ -401,3 +401,32 @@ fn a_restarts_revoke_to_be_sure_is_not_taken_for_stuck_before_the_lease_has_ende
     world.run(EXPIRE);
     assert!(story(&world).contains("LastResort"), "{}", story(&world));
 }
+
+/// A site was down when the ticket was granted and revoked, and an arbitrator lost its journal: they elected that site
+/// in the term of that first grant once more. The arbitrator, which had been told again of the revoke, took all that
+/// came of that term for late and said nothing: with the other site gone there was no majority, and the lease ended.
+#[test]
+fn a_term_that_is_used_again_is_left_for_a_newer_one_l3() {
+    let mut world = World::new(plan(0));
+    world.run(2_000);
+    world.kill(SITE1);
+    world.grant(SITE2, "T");
+    world.run_until(1_000, |world| world.holder(0) == Some(SITE2)).unwrap();
+    world.run(100);
+    world.revoke(SITE2, "T");
+    world.run(100);
+    world.kill(SITE2);
+    world.kill_and_lose_journal(ARBITRATOR);
+    for host in [SITE1, SITE2, ARBITRATOR] {
+        world.boot(host);
+        world.run(2_000);
+    }
+    world.grant(SITE1, "T");
+    let took = world.run_until(EXPIRE + 1_000, |world| world.holder(0) == Some(SITE1));
+    assert!(took.is_some(), "{}", story(&world));
+    let grants = world.grants;
+    world.run(1_000);
+    world.kill(SITE2);
+    world.run(3 * EXPIRE);
+    assert_eq!((world.holder(0), world.grants), (Some(SITE1), grants), "{}", story(&world));
+}

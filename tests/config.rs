@@ -355,6 +355,12 @@ fn requests_must_be_given_up_before_the_next_renewal_and_that_before_the_end() {
     refused(ticket("timeout = 2147483647ms\nretries = 100"), 6, "cannot exceed renewal frequency");
     refused(ticket("expire = 110"), 6, "below half of expire (renewal-freq is not set): make");
     good(ticket("renewal-freq = 599"));
+    // Of 600 s: 2.402 s for drift, 5 s to revoke, twice 5 s for answers.
+    let late = warnings(ticket("renewal-freq = 599\nacquire-after = 9"));
+    let wording = "geo.conf:6: warning: T: renewal-freq (599000 ms) is so close to expire (600000 ms)";
+    assert!(late.len() == 1 && late[0].contains(wording) && late[0].contains("every 582598 ms instead"), "{late:?}");
+    assert_eq!(warnings(ticket("renewal-freq = 582598ms\nacquire-after = 9")), [""; 0]);
+    assert_eq!(warnings(ticket("renewal-freq = 599\nmode = manual")), [""; 0]);
     refused(ticket("renewal-freq = 600"), 6, "renewal-freq (600000 ms) is not below expire (600000 ms)");
     good(ticket("retries = 3"));
     good(ticket("retries = 100\ntimeout = 1"));

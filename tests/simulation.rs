@@ -53,7 +53,7 @@ const LONG_PAUSE_MS: u64 = 300_000;
 fn run(seed: u64, told: Told, tally: &mut Tally) -> World {
     let mut dice = Dice::new(seed ^ 0x5EED);
     let mut world = plan::world(&mut dice, seed, told);
-    world.mixed = dice.chance(300) && plan::may_be_mixed(&world.plan);
+    world.mixed = dice.chance(300);
     for host in 0..world.hosts.len() {
         world.hosts[host].wordless = world.mixed && dice.chance(500);
     }

@@ -137,6 +137,7 @@ impl TicketDraft {
         let mode = self.mode.as_ref().map_or(Mode::Automatic, |at| at.value);
         let sound = self.check_times(expire, timeout, retries, renewal, found);
         self.warn(members, mode, acquire_after, found);
+        let renewal_line = self.renewal.as_ref().map(|at| at.line.max(self.line));
         let last_resort_line = self.on_stuck_revoke.as_ref().map(|at| at.line.max(self.line));
 
         let mut weights = [0; MAX_MEMBERS];
@@ -156,6 +157,9 @@ impl TicketDraft {
             on_stuck_revoke: self.on_stuck_revoke.is_some(),
             prerequisites: self.prerequisites.into_iter().take(MAX_PREREQUISITES).map(|at| at.value).collect(),
         };
+        if let Some(line) = renewal_line.filter(|_| sound) {
+            warn_of_late_renewal(line, &settings, found);
+        }
         if let Some(line) = last_resort_line {
             warn_of_last_resort(line, &settings, found);
         }
@@ -243,6 +247,22 @@ impl TicketDraft {
                 found.warn(line, format!("{name}: {key} {program} is not an absolute path"));
             }
         }
+    }
+}
+
+/// A `renewal-freq` that would leave no time to renew before the lease is given up. The reference takes it.
+fn warn_of_late_renewal(line: u32, settings: &TicketSettings, found: &mut Diagnostics<'_>) {
+    let (name, asked, kept) = (&settings.name, settings.renewal.0, lease::renewal(settings).0);
+    if settings.mode == Mode::Automatic && kept < asked {
+        found.warn(
+            line,
+            format!(
+                "{name}: renewal-freq ({asked} ms) is so close to expire ({} ms) that the lease would be given up \
+                 before a renewal could be repeated: it is renewed every {kept} ms instead; expected at most that, best \
+                 half of expire",
+                settings.expire.0
+            ),
+        );
     }
 }
 

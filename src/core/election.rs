@@ -244,30 +244,33 @@ impl Ticket {
         if !self.answers_ballot(turn, message) {
             return Ok(());
         }
-        let (now, me) = (turn.now.boot, turn.me());
-        turn.event(self.index, Event::RefusedBy { member: message.from, outcome: message.header.outcome });
+        let (now, me, outcome) = (turn.now.boot, turn.me(), message.header.outcome);
+        turn.event(self.index, Event::RefusedBy { member: message.from, outcome });
         self.heard_term = self.heard_term.max(message.term);
         if self.role == Role::Leader {
             self.ballot = None;
             return Ok(());
         }
+        let administrator = self.ballot.is_some_and(|ballot| ballot.reason == Reason::Administrator);
         let holder = message.leader.filter(|leader| *leader != me && message.validity > Millis(0));
         if let Some(holder) = holder.filter(|_| self.promise.can_learn(now)) {
             self.adopt(turn, holder, message.term, message.validity);
-        } else if message.header.outcome == Outcome::YouAreOutdated && message.term >= self.term {
+        } else if outcome == Outcome::YouAreOutdated && administrator {
+            // That is for who fights for a lost ticket, as we did before: it answers an earlier request of ours.
+        } else if outcome == Outcome::YouAreOutdated && message.term >= self.term {
             self.become_follower(turn, None);
             self.know_revoked_term(message.term);
             self.revoked = true;
             self.drop_stale(turn);
-        } else if message.header.outcome == Outcome::YouAreOutdated {
+        } else if outcome == Outcome::YouAreOutdated {
             // It knows of a revoke before the grant that we know of: ask in a way that does not hang on that.
             self.become_follower(turn, None);
             self.plan_election(turn, now, Reason::Again, None);
-        } else if message.header.outcome == Outcome::TermStillValid {
+        } else if outcome == Outcome::TermStillValid {
             // Nobody to follow, nothing to win: once more when the time for answers is over.
         } else if let Some(ballot) = self.ballot.as_mut() {
             ballot.answered.insert(message.from);
-            if message.header.outcome == Outcome::TermOutdated {
+            if outcome == Outcome::TermOutdated {
                 // No vote can be had in this term from whom knows a newer one: ask again in that.
                 let ballot = *ballot;
                 self.lose(turn, ballot);
@@ -356,6 +359,10 @@ impl Ticket {
     /// Leaves the ticket to the candidate that has our vote, unless nothing comes of it.
     fn stand_back<S: Sink>(&mut self, turn: &mut Turn<'_, S>, reason: Reason) {
         let own = self.planned.map(|planned| planned.reason).or(self.ballot.map(|ballot| ballot.reason));
+        let own = own.or(self.handler.and_then(|(_, purpose)| match purpose {
+            Purpose::Acquire(reason) => Some(reason),
+            Purpose::Renew => None,
+        }));
         let fought_for = (reason != Reason::Administrator && !self.revoked).then_some(Reason::TicketLost);
         if self.role != Role::Follower {
             self.become_follower(turn, None);

@@ -29,6 +29,11 @@ impl Ticket {
             return Ok(());
         }
         if self.released_term == Some(message.term) {
+            // It is late; or the term was used again, by one who did not know of it: that one is to go on in another.
+            // (The reference makes too much of it.)
+            if message.word.is_some() {
+                self.refuse(turn, message, Outcome::TermOutdated);
+            }
             return Ok(());
         }
         if self.is_outdated(turn, message) {

@@ -68,6 +68,10 @@ impl Ticket {
             return self.reply(turn, client, Outcome::Redirect, true);
         }
         let ours = self.role == Role::Leader || self.store.may_be_granted();
+        if !ours && self.catching_up.is_some() {
+            // Another may hold it: nobody has told us yet, and "revoked" would be passed on to the others.
+            return self.reply(turn, client, Outcome::Busy, true);
+        }
         if !ours {
             if self.planned.is_some() || self.ballot.is_some() || self.handler.is_some() {
                 // Not held by anybody, but this site was about to ask for it, and perhaps not alone.

@@ -9,9 +9,10 @@ use crate::lease;
 use crate::member::{MemberIndex, MemberSet, SiteId, is_majority};
 use crate::notice::Event;
 use crate::options::Word;
-use crate::sink::{HandlerKind, HandlerRequest, Sink, StoreTicket};
+use crate::sink::{HandlerKind, HandlerRequest, Sink};
+use crate::store::Wanted;
 use crate::ticket::{Ask, Leaving, Purpose, Round, RoundKind, Ticket};
-use crate::time::{Instant, Millis, WallTime};
+use crate::time::{Instant, Millis};
 use crate::turn::{Draft, FromPeer, Turn};
 use crate::view::Role;
 use crate::wire::{Command, DropReason, Outcome, Reason};
@@ -40,7 +41,7 @@ impl Ticket {
 
     /// Starts a round of heartbeats: the lease is counted from here (S4).
     pub(crate) fn heartbeat<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
-        self.renewal_at = Some(turn.now.boot + self.settings.renewal);
+        self.renewal_at = Some(turn.now.boot + lease::renewal(&self.settings));
         self.start_round(turn, RoundKind::Heartbeat, Reason::None, self.term);
         self.count_acks(turn);
     }
@@ -203,8 +204,7 @@ impl Ticket {
             return;
         }
         let owner = Some(turn.id(turn.me()));
-        let ticket = StoreTicket { granted: true, owner, expires: turn.now.wall_at(end), term: self.term };
-        self.store.want(ticket, turn.now.boot);
+        self.store.want(Wanted { granted: true, owner, until: Some(end), term: self.term }, turn.now.boot);
         self.drive_store(turn);
     }
 
@@ -231,8 +231,9 @@ impl Ticket {
             self.heard_term = message.term;
         }
         if self.leads(now) {
-            // L3: a member that has voted in a newer term follows us again once we lead in one that is newer still.
-            if message.header.outcome == Outcome::TermOutdated && message.term > self.term && self.ballot.is_none() {
+            // L3: a member that knows a newer term, or another leader of ours, follows us again once we lead in one that
+            // is newer still.
+            if message.header.outcome == Outcome::TermOutdated && message.term >= self.term && self.ballot.is_none() {
                 self.start_election(turn, Reason::Reacquire, false);
             }
             return Ok(());
@@ -284,7 +285,7 @@ impl Ticket {
         self.leaving = Some(leaving);
         self.commit_due = false;
         self.handler = None;
-        self.renewal_at.get_or_insert(turn.now.boot + self.settings.renewal);
+        self.renewal_at.get_or_insert(turn.now.boot + lease::renewal(&self.settings));
         self.want_revoked(turn, None);
         self.finish_leaving(turn);
     }
@@ -324,9 +325,8 @@ impl Ticket {
             Some(leader) => Some(turn.id(leader)),
             None => (!administrator).then_some(UNKNOWN_OWNER),
         };
-        let expires = leader.map_or(WallTime(0), |_| turn.now.wall_at(self.promise.end()));
-        let ticket = StoreTicket { granted: false, owner, expires, term: self.term };
-        self.store.want(ticket, turn.now.boot);
+        let until = leader.map(|_| self.promise.end());
+        self.store.want(Wanted { granted: false, owner, until, term: self.term }, turn.now.boot);
         self.drive_store(turn);
     }
 }

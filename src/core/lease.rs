@@ -49,6 +49,14 @@ pub fn give_up_at(settings: &TicketSettings, lease_end: Instant) -> Instant {
     lease_end - margins(settings).revoke
 }
 
+/// How long after a round of heartbeats a holder begins the next: `renewal-freq`, but no later than leaves
+/// time for the round and one repetition of it before the lease is given up. The configuration has `timeout`
+/// * 4 below `renewal-freq` and that below `expire`, so more than a third of `expire` is left.
+pub fn renewal(settings: &TicketSettings) -> Millis {
+    let given_up_after = settings.expire - margins(settings).drift - margins(settings).revoke;
+    settings.renewal.min(given_up_after - settings.timeout - settings.timeout).max(Millis(1))
+}
+
 /// How long after the end of its lease a holder waits for its store to confirm the revoke before it
 /// turns to the last resort (`on-stuck-revoke`): as long again as the store was given before that end,
 /// but time enough for one call of `crm_ticket`. Others may hold the ticket `acquire-after` after the
@@ -116,8 +124,11 @@ pub fn valid_for(span: Millis, unit: ValidityUnit) -> u32 {
 }
 
 /// The longest validity that is believed: a member whose `expire` is more than twice ours is misconfigured.
+/// One that takes us for the reference says more than `expire` ([`heartbeat_validity`]), and what is left of
+/// the promise that is made of it is more again ([`Promise::make`]).
 pub fn longest_validity(settings: &TicketSettings) -> Millis {
-    settings.expire + settings.expire
+    let to_reference = heartbeat_validity(settings, true) + margins(settings).drift + READING;
+    to_reference.max(settings.expire + settings.expire)
 }
 
 /// What this member owes to a leader, or as the leader to itself. Owed to nobody whom the configuration

@@ -6,7 +6,8 @@
 use crate::input::ClientId;
 use crate::member::MemberIndex;
 use crate::notice::Event;
-use crate::sink::{Sink, StoreTicket};
+use crate::sink::Sink;
+use crate::store::{Stored, Wanted};
 use crate::ticket::{Ask, Leaving, RoundKind, Ticket, Waiting};
 use crate::turn::{FromPeer, Turn};
 use crate::view::Role;
@@ -19,7 +20,8 @@ impl Ticket {
         if self.role == Role::Loading {
             return self.reply(turn, client, Outcome::Busy, true);
         }
-        if self.holders.contains(me) && self.leaving.is_none() {
+        let held = self.holders.contains(me) && self.leaving.is_none();
+        if held && self.store.stored == Stored::Granted {
             return self.reply(turn, client, Outcome::Success, true);
         }
         if !self.holders.without(me).is_empty() && !immediate {
@@ -30,10 +32,14 @@ impl Ticket {
             return self.reply(turn, client, Outcome::Busy, true);
         }
         turn.event(self.index, Event::GrantRequested);
-        self.hold_manual(turn);
+        if !held {
+            self.hold_manual(turn);
+        }
         self.reply(turn, client, Outcome::More, false);
-        let ticket = StoreTicket { granted: true, owner: Some(turn.id(me)), expires: turn.now.wall, term: 0 };
-        self.store.want(ticket, turn.now.boot);
+        self.store.want(
+            Wanted { granted: true, owner: Some(turn.id(me)), until: Some(turn.now.boot), term: 0 },
+            turn.now.boot,
+        );
         self.drive_store(turn);
     }
 

@@ -205,7 +205,10 @@ impl Ticket {
             // Only a lease lets an automatic ticket be granted (S10), and only while it runs (S8).
             let leased = ticket.granted && !self.is_manual();
             let before = leased.then_some(self.lease.unwrap_or(now));
-            turn.sink.store(self.index, StoreRequest { number, action: StoreAction::Write(ticket), before });
+            turn.sink.store(
+                self.index,
+                StoreRequest { number, action: StoreAction::Write(ticket.worded(turn.now)), before },
+            );
         }
     }
 

@@ -5,8 +5,9 @@
 //! result with an old number changes nothing.
 
 use crate::input::RequestNumber;
+use crate::member::SiteId;
 use crate::sink::StoreTicket;
-use crate::time::{Instant, Millis};
+use crate::time::{Instant, Millis, Now, WallTime};
 
 /// The first pause after a failure; doubled each time up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Millis = Millis(200);
@@ -19,8 +20,25 @@ pub(crate) enum Job {
     Load,
     /// Writing the mark of our memory (S7); the ticket is loaded anew behind it.
     Claim,
-    Write(StoreTicket),
+    Write(Wanted),
     Attribute,
+}
+
+/// What the store is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    pub(crate) granted: bool,
+    pub(crate) owner: Option<SiteId>,
+    pub(crate) until: Option<Instant>,
+    pub(crate) term: u32,
+}
+
+impl Wanted {
+    /// In the store's words. The end is worded anew for each attempt: the wall clock may have been stepped (S12).
+    pub(crate) fn worded(self, now: Now) -> StoreTicket {
+        let expires = self.until.map_or(WallTime(0), |until| now.wall_at(until));
+        StoreTicket { granted: self.granted, owner: self.owner, expires, term: self.term }
+    }
 }
 
 /// What the store is known to say.
@@ -39,7 +57,7 @@ pub(crate) enum Stored {
 pub(crate) struct StoreState {
     pub(crate) running: Option<(RequestNumber, Job)>,
     /// What the store is to have, until it has.
-    pub(crate) wanted: Option<StoreTicket>,
+    pub(crate) wanted: Option<Wanted>,
     pub(crate) stored: Stored,
     pub(crate) loaded: bool,
     /// Our mark was written, and is to be found when the ticket is loaded.
@@ -76,7 +94,7 @@ impl StoreState {
     }
 
     /// Asks for a state of the store; a failed attempt at another is forgotten.
-    pub(crate) fn want(&mut self, ticket: StoreTicket, now: Instant) {
+    pub(crate) fn want(&mut self, ticket: Wanted, now: Instant) {
         if self.wanted.is_some_and(|wanted| wanted.granted != ticket.granted) || self.wanted.is_none() {
             self.retry_at = None;
             self.attempts = 0;
@@ -90,7 +108,7 @@ impl StoreState {
     }
 
     /// The write that can be started now. A revoke does not wait for a running grant or attribute.
-    pub(crate) fn startable(&self, now: Instant) -> Option<StoreTicket> {
+    pub(crate) fn startable(&self, now: Instant) -> Option<Wanted> {
         let wanted = self.wanted?;
         let free = match self.running {
             None => true,
@@ -126,7 +144,7 @@ impl StoreState {
     }
 
     /// Notes that a write has succeeded; tells whether it changed what the store says.
-    pub(crate) fn written(&mut self, ticket: StoreTicket) -> bool {
+    pub(crate) fn written(&mut self, ticket: Wanted) -> bool {
         let before = self.stored;
         self.stored = if ticket.granted { Stored::Granted } else { Stored::NotGranted };
         self.attempts = 0;

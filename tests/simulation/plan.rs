@@ -3,6 +3,7 @@
 
 use crate::world::daemon::Ours;
 use crate::world::{Dice, Plan, World, ticket};
+use booth_core::lease;
 use booth_core::settings::{Mode, TicketSettings, ValidityUnit};
 use booth_core::time::Millis;
 
@@ -84,11 +85,5 @@ fn set_clocks(world: &mut World, dice: &mut Dice) {
 pub fn is_livable(ticket: &TicketSettings) -> bool {
     let lease = ticket.expire.0 - ticket.expire.0 / 250 - 2;
     let give_up = lease - (ticket.expire.0 / 10).min(5_000);
-    ticket.timeout.0 > GOOD_ROUND_TRIP && ticket.renewal.0 + 2 * ticket.timeout.0 + GOOD_STORE < give_up
-}
-
-/// Whether a member may be taken for the reference: a heartbeat to that says a second more than `expire`, which a member
-/// of ours does not believe where it is more than twice as much.
-pub fn may_be_mixed(plan: &Plan) -> bool {
-    plan.tickets.iter().all(|ticket| ticket.expire.0 > 1_000)
+    ticket.timeout.0 > GOOD_ROUND_TRIP && lease::renewal(ticket).0 + ticket.timeout.0 + GOOD_STORE < give_up
 }

@@ -178,9 +178,8 @@ impl World {
         let confirmed = self.checks.members[host].tickets[ticket.at()].confirmed_by;
         let fresh = is_majority(confirmed.len(), self.hosts.len());
         assert!(fresh, "S10: {host} asks for a grant with {confirmed:?} behind it\n{}", self.story());
-        let latest = self.clock(host).wall.after(self.plan.tickets[ticket.at()].expire);
-        let stepped = self.hosts[host].wall_step_us != 0;
-        assert!(stepped || write.expires <= latest, "S12: {write:?} outlasts every lease\n{}", self.story());
+        let end = view.expires.map(|end| self.clock(host).wall_at(end));
+        assert!(Some(write.expires) == end, "S12: {write:?}, but the lease ends at {end:?}\n{}", self.story());
     }
 
     // ---- clients -----------------------------------------------------------------------------

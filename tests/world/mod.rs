@@ -21,6 +21,7 @@ pub use clients::FORCE;
 pub use dice::Dice;
 pub use host::{Host, Tear};
 pub use network::Net;
+use stores::Asked;
 pub use stores::StoreHabit;
 
 use booth_core::input::Input;
@@ -231,13 +232,11 @@ impl World {
     fn deliver(&mut self, pending: Pending) {
         match pending {
             Pending::Datagram { from, to, bytes } => self.arrive(from, to, bytes),
-            Pending::Stored { host, .. } if self.hosts[host].suspended => self.hosts[host].paused.push(pending),
+            Pending::Stored(Asked { host, .. }) if self.hosts[host].suspended => self.hosts[host].paused.push(pending),
             Pending::StoreTold { host, .. } | Pending::Handler { host, .. } if self.hosts[host].frozen => {
                 self.hosts[host].paused.push(pending);
             }
-            Pending::Stored { host, life, ticket, number, action, killed } => {
-                self.stored(host, life, ticket, number, action, killed);
-            }
+            Pending::Stored(asked) => self.stored(asked),
             Pending::StoreTold { host, life, ticket, number, told } => {
                 if self.hosts[host].life == life && self.is_up(host) {
                     self.store_told(host, ticket, number, told);

@@ -219,12 +219,12 @@ impl World {
 
     /// Turns over some bits, at least one.
     fn damage(&mut self, bytes: &mut [u8]) {
+        bytes[0] ^= 0x80;
         for _ in 0..1 + self.dice.roll(3) {
-            let at = self.dice.roll(bytes.len() as u64) as usize;
+            // Two that meet cancel each other: none meets the first.
+            let at = 1 + self.dice.roll(bytes.len() as u64 - 1) as usize;
             bytes[at] ^= 1 << self.dice.roll(8);
         }
-        // Two that meet cancel each other.
-        bytes[0] ^= 0x80;
     }
 
     // ---- whoever can record and send ---------------------------------------------------------

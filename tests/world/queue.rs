@@ -1,6 +1,6 @@
 //! What will happen, in the order of its time; what is due at one moment, in the order in which it was put in.
 
-use super::stores::{Action, Told};
+use super::stores::{Asked, Told};
 use booth_core::input::RequestNumber;
 use booth_core::settings::TicketIndex;
 use std::cmp::Ordering;
@@ -14,14 +14,7 @@ pub enum Pending {
         bytes: Vec<u8>,
     },
     /// The store does what it was asked for.
-    Stored {
-        host: usize,
-        life: u32,
-        ticket: TicketIndex,
-        number: RequestNumber,
-        action: Action,
-        killed: bool,
-    },
+    Stored(Asked),
     /// The daemon hears of it.
     StoreTold {
         host: usize,

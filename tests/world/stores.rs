@@ -27,6 +27,20 @@ impl Action {
 /// The mark of the memory that a site begins with that has run before.
 pub const FIRST_MARK: u32 = 1;
 
+/// A request that was made of a store.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    pub host: usize,
+    pub life: u32,
+    pub ticket: TicketIndex,
+    pub number: RequestNumber,
+    pub action: Action,
+    /// It hangs, or takes too long.
+    pub killed: bool,
+    /// How far the wall clock was stepped by then.
+    pub step_us: i64,
+}
+
 /// How a store request ended.
 #[derive(Clone, Copy)]
 pub enum Told {
@@ -44,7 +58,7 @@ pub struct Held {
     pub term: u32,
     /// The life of the daemon that wrote it.
     pub life: u32,
-    /// How far the wall clock was stepped by then.
+    /// How far the wall clock was stepped when it asked for that.
     step_us: i64,
     /// Whose memory was used here last (S7).
     pub mark: u32,
@@ -93,20 +107,13 @@ impl World {
         let StoreHabit { delay_ms, hangs, .. } = self.hosts[host].habit;
         let at = if hangs { deadline } else { delay_ms.min(deadline) };
         let killed = hangs || delay_ms > deadline;
-        let life = self.hosts[host].life;
-        self.enqueue(at, Pending::Stored { host, life, ticket, number, action, killed });
+        let (life, step_us) = (self.hosts[host].life, self.hosts[host].wall_step_us);
+        self.enqueue(at, Pending::Stored(Asked { host, life, ticket, number, action, killed, step_us }));
     }
 
     /// A store does what it was asked for. A daemon that was killed has left its request running.
-    pub(super) fn stored(
-        &mut self,
-        host: usize,
-        life: u32,
-        ticket: TicketIndex,
-        number: RequestNumber,
-        action: Action,
-        killed: bool,
-    ) {
+    pub(super) fn stored(&mut self, asked: Asked) {
+        let Asked { host, life, ticket, number, action, killed, .. } = asked;
         let on = &self.hosts[host];
         if on.life == life && on.store_job[ticket.at()] != number {
             return;
@@ -117,7 +124,7 @@ impl World {
             self.hosts[host].store[ticket.at()].mark = *mark;
         }
         if !failed && let Action::Write(write) = &action {
-            self.write_store(host, life, ticket, write);
+            self.write_store(&asked, write);
         }
         let told = match action {
             _ if failed => Told::Failed,
@@ -127,10 +134,10 @@ impl World {
         self.enqueue(0, Pending::StoreTold { host, life, ticket, number, told });
     }
 
-    fn write_store(&mut self, host: usize, life: u32, ticket: TicketIndex, write: &StoreTicket) {
+    fn write_store(&mut self, asked: &Asked, write: &StoreTicket) {
+        let Asked { host, life, ticket, step_us, .. } = *asked;
         let before = self.hosts[host].store[ticket.at()];
         let StoreTicket { granted, expires, term, owner } = *write;
-        let step_us = self.hosts[host].wall_step_us;
         self.hosts[host].store[ticket.at()] = Held {
             granted,
             owner: owner.map(|owner| owner.0),
@@ -147,7 +154,9 @@ impl World {
             self.grants += u64::from(granted);
             self.grants_of[ticket.at()] += u64::from(granted);
         }
-        if granted && !self.given_up.contains(&ticket.at()) {
+        // A renewal says nothing new: where a revoke was asked for at a member that is cut off, and then a grant, that
+        // revoke is still passed on.
+        if granted && !before.granted && !self.given_up.contains(&ticket.at()) {
             self.wanted.insert(ticket.at());
         }
         self.look_after(host, ticket.at());
