@@ -4,8 +4,9 @@
 
 mod world;
 
+use booth_core::member::SiteId;
 use booth_core::settings::Mode;
-use booth_core::wire::{self, Command, Outcome};
+use booth_core::wire::{self, Body, Command, Header, LeaderField, Message, Outcome, Reason, TicketBody};
 use world::{Plan, World, ticket};
 
 const EXPIRE: u64 = 10_000;
@@ -130,4 +131,36 @@ fn a_manual_grant_is_done_when_the_store_says_so_s8() {
     world.run(1_000);
     assert_eq!(world.holder(0), Some(SITE1), "{}", story(&world));
     assert_eq!([first, second].map(|client| world.answer(client)), [Some(Outcome::Success); 2], "{}", story(&world));
+}
+
+/// Members that speak as the reference had refused many elections, their refusals came late, and each was taken for the
+/// end of the election that ran by then: each brought forth another election, and that as many more refusals. Nothing
+/// else was done any more, and nobody who had asked for a grant was answered.
+#[test]
+fn a_refusal_of_an_earlier_election_does_not_end_this_one() {
+    let mut world = World::new(plan());
+    world.run(2_000);
+    world.hosts[ARBITRATOR].wordless = true;
+    world.isolate(SITE2);
+    world.grant(SITE2, "T");
+    world.run(500);
+    let started = |world: &World| world.transcript.iter().filter(|line| line.contains("ElectionStarted")).count();
+    assert_eq!(started(&world), 1, "{}", story(&world));
+    let header = Header {
+        stamp: world.now(ARBITRATOR).wall,
+        sender: SiteId::of_address(&[10, 0, 0, ARBITRATOR as u8 + 1]),
+        command: Command::Reject,
+        request: Some(Command::VoteRequest),
+        options: 0,
+        reason: Reason::None,
+        outcome: Outcome::TermOutdated,
+    };
+    let body = TicketBody { name: "T", leader: LeaderField::Nobody, term: 0, valid_for: 0 };
+    let mut bytes = [0; wire::MAX_MESSAGE];
+    let key = wire::Key::new(world::KEY);
+    let length = wire::encode(&Message { header, body: Body::Ticket(body) }, Some(&key), &mut bytes);
+    world.inject(ARBITRATOR, SITE2, &bytes[..length]);
+    assert!(story(&world).contains("RefusedBy"), "{}", story(&world));
+    world.run(400);
+    assert_eq!(started(&world), 1, "{}", story(&world));
 }

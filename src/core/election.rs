@@ -269,6 +269,11 @@ impl Ticket {
         } else if outcome == Outcome::TermStillValid {
             // Nobody to follow, nothing to win: once more when the time for answers is over.
         } else if let Some(ballot) = self.ballot.as_mut() {
+            if outcome == Outcome::TermOutdated && message.term < ballot.term {
+                // Who knows no newer term has refused an earlier ballot. One election for each such refusal would
+                // bring forth as many more of them.
+                return Ok(());
+            }
             ballot.answered.insert(message.from);
             if outcome == Outcome::TermOutdated {
                 // No vote can be had in this term from whom knows a newer one: ask again in that.
