@@ -19,13 +19,28 @@ pub enum Judge {
     Rules,
     /// The stories of `tests/cluster.rs`.
     Cluster,
+    /// The stories of `tests/cluster_changes.rs`.
+    Changes,
+    /// The stories of `tests/stuck_revoke.rs`.
+    Stuck,
     /// The random faults of the simulation, this many seeds.
     Simulation(u32),
+    /// A world of the model checker, by its test's name; `""`: all of them.
+    Model(&'static str),
 }
 
 impl Judge {
     /// All of them.
-    pub const ALL: [Judge; 5] = [Judge::Unit, Judge::Member, Judge::Rules, Judge::Cluster, Judge::Simulation(200)];
+    pub const ALL: [Judge; 8] = [
+        Judge::Unit,
+        Judge::Member,
+        Judge::Rules,
+        Judge::Cluster,
+        Judge::Changes,
+        Judge::Stuck,
+        Judge::Simulation(200),
+        Judge::Model(""),
+    ];
 
     /// The test target that holds it.
     pub fn target(self) -> &'static str {
@@ -34,21 +49,38 @@ impl Judge {
             Judge::Member => "member",
             Judge::Rules => "rules",
             Judge::Cluster => "cluster",
+            Judge::Changes => "cluster_changes",
+            Judge::Stuck => "stuck_revoke",
             Judge::Simulation(_) => "simulation",
+            Judge::Model(_) => "model",
         }
     }
 
+    /// Whether it tries what may happen, at random or exhaustively, and does not follow a story.
+    pub fn searches(self) -> bool {
+        matches!(self, Judge::Simulation(_) | Judge::Model(_))
+    }
+
     /// Which of the target's tests are run: all, but of the simulation only the sweep.
-    fn tests(self) -> &'static [&'static str] {
-        if let Judge::Simulation(_) = self { &["no_fault"] } else { &[] }
+    fn tests(self) -> Vec<&'static str> {
+        match self {
+            Judge::Simulation(_) => vec!["no_fault"],
+            Judge::Model("") => vec!["--skip=a_journal_that_has_forgotten"],
+            Judge::Model(world) => vec!["--exact", world],
+            _ => Vec::new(),
+        }
     }
 
     /// Asks about mutant `number`; 0 is the core as it is.
     pub fn ask(self, program: &Path, folder: &Path, number: usize) -> Verdict {
-        let output = folder.join(format!("{}-{number}.txt", self.target()));
+        let part = if let Judge::Model(world) = self { world } else { "" };
+        let output = folder.join(format!("{}{part}-{number}.txt", self.target()));
         let mut command = Command::new(program);
         command.args(self.tests()).args(["--test-threads=1", "--nocapture"]).env("BOOTH_MUTANT", number.to_string());
-        command.env_remove("BOOTH_SIM_SEED").env("RUST_BACKTRACE", "0");
+        command.env("RUST_BACKTRACE", "0");
+        for variable in ["BOOTH_SIM_SEED", "BOOTH_SIM_FIRST", "BOOTH_MODEL_DEPTH"] {
+            command.env_remove(variable);
+        }
         if let Judge::Simulation(seeds) = self {
             command.env("BOOTH_SIM_SEEDS", seeds.to_string()).env("BOOTH_SIM_COUNT", "1");
         }
@@ -67,6 +99,17 @@ impl Judge {
             let counted = said.lines().rev().find(|line| line.starts_with("failed "));
             let first = said.lines().find(|line| line.starts_with("seed ") && line.contains("failed"));
             return counted.or(first).unwrap_or("stopped").to_owned();
+        }
+        if let Judge::Model(_) = self {
+            // "world: within depth 8: 900 states, 1000 ways to them, 0.1 s; S0 after 7"
+            let worlds = said.lines().filter_map(|line| {
+                line.split_once(": within depth ")?.1.split_once(';').map(|(_, reached)| (line, reached))
+            });
+            let broken = worlds.filter(|(_, reached)| reached.contains(" S"));
+            let told: Vec<_> = broken
+                .map(|(line, reached)| format!("{}:{reached}", line.split(':').next().unwrap_or_default()))
+                .collect();
+            return if told.is_empty() { "a goal is never reached".to_owned() } else { told.join(", ") };
         }
         let last = said.rfind("\nfailures:\n").map_or("", |at| &said[at..]);
         let failed: Vec<_> = last.lines().filter_map(|line| line.strip_prefix("    ")).collect();
