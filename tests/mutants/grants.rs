@@ -1,6 +1,6 @@
 //! Grants that are held back, and members without memory: S6, S7.
 
-use super::judge::Judge::{Member, Model, Rules, Simulation, Unit};
+use super::judge::Judge::{Changes, Member, Model, Rules, Simulation, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -147,7 +147,7 @@ pub const MUTANTS: &[Mutant] = &[
             "Promise { to, end, hold: end + hold(settings), span: span.unwrap_or_default(), hearsay: false }",
             "Promise { to, end, hold: end + hold(settings), span: Millis(0), hearsay: false }",
         )],
-        &[Member],
+        &[Changes],
     ),
     mutant(
         "promise-to-a-removed-leader-forgotten",
@@ -179,7 +179,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S7",
         "a site goes on from a journal though it has served from another node since",
         &[edit("recovery.rs", "!self.is_manual() && !self.has_newest_memory(&stored)", "false")],
-        &[Member],
+        &[Changes],
     ),
     mutant(
         "overtaken-memory-remembers",
@@ -191,14 +191,14 @@ pub const MUTANTS: &[Mutant] = &[
             [[self.forgetful_until = Some(until);]]",
             "",
         )],
-        &[Member],
+        &[Changes],
     ),
     mutant(
         "overtaken-memory-keeps-its-name",
         "S7",
         "a memory that begins anew bears the name of the one that was overtaken",
         &[edit("recovery.rs", "self.mark == 0 || !self.forgetful()", "self.mark == 0")],
-        &[Member],
+        &[Changes],
     ),
     mutant(
         "answers-before-the-store-names-its-memory",
@@ -212,7 +212,7 @@ pub const MUTANTS: &[Mutant] = &[
              self.store.loaded = true;
              self.loaded(turn);",
         )],
-        &[Member],
+        &[Rules, Changes],
     ),
     mutant(
         "counts-its-own-forgotten-vote",

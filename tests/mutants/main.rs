@@ -70,6 +70,25 @@ fn every_rule_has_a_mutant_that_simulator_or_checker_finds() {
     }
 }
 
+/// The table of the rules in the documentation names the mutants of each in its last column.
+#[test]
+fn the_documentation_names_the_mutants_of_each_rule() {
+    let text = std::fs::read_to_string(scratch::root().join("src/safety.rs")).unwrap();
+    let mutants = all();
+    let mut wrong = Vec::new();
+    for rule in RULES.into_iter().chain(LIVENESS) {
+        let row = text.lines().find(|line| line.starts_with(&format!("//! | **{rule}** ")));
+        let row = row.unwrap_or_else(|| panic!("src/safety.rs has no row of {rule}"));
+        let names: Vec<_> = mutants.iter().filter(|mutant| mutant.rule == rule).map(|mutant| mutant.name).collect();
+        let (cells, _) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        let right = format!("{cells} | {} |", names.join(", "));
+        if row != right {
+            wrong.push(right);
+        }
+    }
+    assert!(wrong.is_empty(), "src/safety.rs: these rows should be\n{}\n", wrong.join("\n"));
+}
+
 #[test]
 fn a_text_is_replaced_behind_its_switch() {
     const MUTANTS: &[Mutant] = &[

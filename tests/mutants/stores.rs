@@ -1,6 +1,6 @@
 //! What the store says and is told: S8, S9, S10, S12.
 
-use super::judge::Judge::{Member, Model, Rules, Simulation, Stuck};
+use super::judge::Judge::{Changes, Member, Model, Rules, Simulation, Stuck};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -101,17 +101,6 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member, Simulation(200)],
     ),
     mutant(
-        "grant-tried-again-without-a-lease",
-        "S8",
-        "a grant that has failed is tried again when its lease is over",
-        &[edit(
-            "recovery.rs",
-            "leased.then_some(self.lease.unwrap_or(now))",
-            "leased.then_some(self.lease.unwrap_or(now + self.settings.expire))",
-        )],
-        &[Member],
-    ),
-    mutant(
         "last-resort-never",
         "S8",
         "nothing is done where the store never confirms a revoke",
@@ -130,14 +119,10 @@ pub const MUTANTS: &[Mutant] = &[
         &[Stuck],
     ),
     mutant(
-        "last-resort-under-a-lease",
+        "last-resort-before-the-leases-end",
         "S8",
-        "the last resort comes while the lease runs, for a revoke that an administrator wants",
-        &[edit(
-            "last_resort.rs",
-            "Some(since.max(self.store.stuck_from) + lease::stuck_grace(&self.settings))",
-            "Some(since + lease::stuck_grace(&self.settings))",
-        )],
+        "the last resort does not wait for the lease's end, where the store is told to revoke before that",
+        &[edit("leader.rs", "self.store.stuck_from = end;", "")],
         &[Stuck],
     ),
     mutant(
@@ -191,7 +176,7 @@ pub const MUTANTS: &[Mutant] = &[
         if !self.revoked {",
             "",
         )],
-        &[Member],
+        &[Changes],
     ),
     mutant(
         "store-makes-a-leader",
