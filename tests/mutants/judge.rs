@@ -101,15 +101,7 @@ impl Judge {
             return counted.or(first).unwrap_or("stopped").to_owned();
         }
         if let Judge::Model(_) = self {
-            // "world: within depth 8: 900 states, 1000 ways to them, 0.1 s; S0 after 7"
-            let worlds = said.lines().filter_map(|line| {
-                line.split_once(": within depth ")?.1.split_once(';').map(|(_, reached)| (line, reached))
-            });
-            let broken = worlds.filter(|(_, reached)| reached.contains(" S"));
-            let told: Vec<_> = broken
-                .map(|(line, reached)| format!("{}:{reached}", line.split(':').next().unwrap_or_default()))
-                .collect();
-            return if told.is_empty() { "a goal is never reached".to_owned() } else { told.join(", ") };
+            return broken_worlds(said);
         }
         let last = said.rfind("\nfailures:\n").map_or("", |at| &said[at..]);
         let failed: Vec<_> = last.lines().filter_map(|line| line.strip_prefix("    ")).collect();
@@ -118,6 +110,23 @@ impl Judge {
             [only] => only.to_owned(),
             [first, ..] => format!("{first} and {} more", failed.len() - 1),
         }
+    }
+}
+
+/// What the model checker found: "failover: S0 after 7", from a line that ends with
+/// "failover: within depth 8: 900 states, 1000 ways to them, 0.1 s; granted after 5; S0 after 7".
+fn broken_worlds(said: &str) -> String {
+    let broken = said.lines().filter_map(|line| {
+        let (world, found) = line.split_once(": within depth ")?;
+        let rules: Vec<_> = found.split("; ").filter(|found| found.starts_with('S')).collect();
+        let world = world.rsplit("... ").next()?;
+        (!rules.is_empty()).then(|| format!("{world}: {}", rules.join(", ")))
+    });
+    let broken: Vec<_> = broken.collect();
+    match said.contains("never: ") {
+        _ if !broken.is_empty() => broken.join("; "),
+        true => "a goal is never reached".to_owned(),
+        false => "stopped".to_owned(),
     }
 }
 

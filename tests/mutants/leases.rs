@@ -138,13 +138,6 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
-        "late-majority-is-enough",
-        "S4",
-        "a lease is taken up that is about to end",
-        &[edit("leader.rs", "now >= lease::give_up_at(&self.settings, end)", "false")],
-        &[Member],
-    ),
-    mutant(
         "heartbeat-of-half-a-lease",
         "S4",
         "a heartbeat asks for a promise of half the lease that is counted on",

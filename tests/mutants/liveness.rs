@@ -1,6 +1,6 @@
 //! That something happens: L1, L2, L3.
 
-use super::judge::Judge::{Member, Unit};
+use super::judge::Judge::{Member, Simulation, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -41,10 +41,21 @@ pub const MUTANTS: &[Mutant] = &[
         "a renewal begins when the lease has ended",
         &[edit(
             "leader.rs",
-            "self.renewal_at = Some(turn.now.boot + self.settings.renewal);",
+            "self.renewal_at = Some(turn.now.boot + lease::renewal(&self.settings));",
             "self.renewal_at = Some(turn.now.boot + self.settings.expire);",
         )],
         &[Member],
+    ),
+    mutant(
+        "renews-when-it-gives-up",
+        "L3",
+        "`renewal-freq` is kept to where it leaves no time for a round before the lease is given up",
+        &[edit(
+            "lease.rs",
+            "settings.renewal.min(given_up_after - settings.timeout - settings.timeout).max(Millis(1))",
+            "{ let _ = given_up_after; settings.renewal }",
+        )],
+        &[Simulation(200)],
     ),
     mutant(
         "nothing-is-repeated",
@@ -105,7 +116,7 @@ pub const MUTANTS: &[Mutant] = &[
         "held-elsewhere-ends-an-election",
         "L1",
         "\"somebody holds it\" from a member that is about to be free ends the election at once",
-        &[edit("election.rs", "if [[message.header.outcome == Outcome::TermStillValid]] {", "false")],
+        &[edit("election.rs", "if [[outcome == Outcome::TermStillValid]] {", "false")],
         &[Member],
     ),
     mutant(
@@ -114,10 +125,35 @@ pub const MUTANTS: &[Mutant] = &[
         "a revoke that is older than the newest grant is believed: the ticket is not fought for",
         &[edit(
             "election.rs",
-            "message.header.outcome == Outcome::YouAreOutdated && message.term >= self.term",
-            "message.header.outcome == Outcome::YouAreOutdated",
+            "outcome == Outcome::YouAreOutdated && message.term >= self.term",
+            "outcome == Outcome::YouAreOutdated",
         )],
         &[Member],
+    ),
+    mutant(
+        "outdated-by-an-answer-to-an-earlier-request",
+        "L1",
+        "an administrator's grant is dropped for a refusal of the election before it",
+        &[edit(
+            "election.rs",
+            "outcome == Outcome::YouAreOutdated && administrator",
+            "{ let _ = administrator; false }",
+        )],
+        &[Simulation(200)],
+    ),
+    mutant(
+        "released-term-used-again",
+        "L1",
+        "a leader whose term was used and released before is not told that it must go on in another",
+        &[edit(
+            "follower.rs",
+            "[[if message.word.is_some() {
+                self.refuse(turn, message, Outcome::TermOutdated);
+            }]]
+            return Ok(());",
+            "",
+        )],
+        &[Simulation(200)],
     ),
     mutant(
         "stored-revoke-older-than-the-journal",

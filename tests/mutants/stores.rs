@@ -287,14 +287,18 @@ pub const MUTANTS: &[Mutant] = &[
         "grant-without-end",
         "S12",
         "what is written to the store outlasts the lease",
-        &[edit("leader.rs", "turn.now.wall_at(end)", "turn.now.wall_at(end + Millis(3_600_000))")],
+        &[edit(
+            "leader.rs",
+            "Wanted { granted: true, owner, until: [[Some(end)]], term: self.term }",
+            "Some(end + Millis(3_600_000))",
+        )],
         &[Rules, Simulation(200)],
     ),
     mutant(
         "grant-with-no-end",
         "S12",
         "what is written to the store says that the lease is over",
-        &[edit("leader.rs", "turn.now.wall_at(end)", "WallTime(0)")],
+        &[edit("leader.rs", "Wanted { granted: true, owner, until: [[Some(end)]], term: self.term }", "None")],
         &[Rules],
     ),
     mutant(
