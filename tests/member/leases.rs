@@ -1,10 +1,9 @@
 //! What counts for a lease and for an election, and what is asked for: S4, S5, S6.
 
-use super::fixture::{self, EXPIRE, Words, id};
+use super::fixture::{EXPIRE, Words, id};
 use super::member::{Member, ack, follower, heartbeat, leader, seconds, step_down, vote, wordless};
 use booth_core::options::Word;
 use booth_core::sink::Record;
-use booth_core::time::Millis;
 use booth_core::view::Role;
 use booth_core::wire::Command;
 
