@@ -80,7 +80,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S7",
         "a member without memory votes at once",
         &[edit("election.rs", "self.forgetful() && message.header.reason != Reason::Administrator", "false")],
-        &[Member, Simulation(200), Model("backer")],
+        &[Member, Simulation(200)],
     ),
     mutant(
         "says-that-it-remembers",
@@ -125,7 +125,7 @@ pub const MUTANTS: &[Mutant] = &[
             "span.map_or(start, |span| start + span.max(settings.expire) + margins(settings).drift)",
             "start",
         )],
-        &[Rules, Model("backer"), Simulation(200)],
+        &[Rules, Model("backer")],
     ),
     mutant(
         "remembered-promise-of-todays-length",

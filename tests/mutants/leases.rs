@@ -70,14 +70,14 @@ pub const MUTANTS: &[Mutant] = &[
         "S4",
         "the lease is counted from the arrival of the acknowledgement",
         &[edit("leader.rs", "lease::lease_end(&self.settings, first_sent)", "lease::lease_end(&self.settings, now)")],
-        &[Member, Model("renewed_late"), Simulation(200)],
+        &[Model("renewed_late"), Simulation(200)],
     ),
     mutant(
         "lease-from-last-sending",
         "S4",
         "the lease is counted from the last repetition of the heartbeat",
         &[edit("leader.rs", "round.sendings += 1;", "round.sendings += 1; round.first_sent = turn.now.boot;")],
-        &[Member, Model("renewed_late"), Simulation(200)],
+        &[Model("renewed_late"), Simulation(200)],
     ),
     mutant(
         "no-allowance-for-clocks",

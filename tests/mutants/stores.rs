@@ -135,8 +135,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "last-resort-again-and-again",
         "S8",
-        "the last resort is turned to as often as the ticket is looked at",
-        &[edit("last_resort.rs", "self.store.last_resort = Some(now);", "")],
+        "the last resort is turned to again and again",
+        &[edit("last_resort.rs", "self.store.last_resort = Some(now);", "self.store.stuck_from = now;")],
         &[Stuck],
     ),
     mutant(
@@ -189,9 +189,10 @@ pub const MUTANTS: &[Mutant] = &[
              if let Some(end) = self.stale_until {
                  self.become_leader(turn.me(), self.term, turn.now.boot, false);
                  (self.lease, self.renewal_at) = (Some(end + self.settings.expire), Some(turn.now.boot));
+                 self.commit_due = true;
              }",
         )],
-        &[Rules, Simulation(200), Model("restart")],
+        &[Rules, Simulation(200)],
     ),
     mutant(
         "lease-by-votes-alone",

@@ -1,24 +1,36 @@
 //! Faults of several steps, each aimed at a rule that single faults at random hardly ever put to the test.
 
-use super::faults::mend_stores;
+use crate::faults::mend_stores;
+use crate::plan::is_livable;
 use crate::world::{Dice, Net, World};
 use booth_core::wire::Command;
 
 /// Whoever is alone asks again all the time: longer leases than this, in milliseconds, would never end.
 const LONGEST_LEASE: u64 = 600_000;
 
-/// A ticket and the site that holds it, with all members at work and the network whole.
+/// A ticket and the site that holds it, where that comes about while all members are at work and the network is whole.
 fn holder(world: &mut World, dice: &mut Dice) -> Option<(usize, usize)> {
     let ticket = dice.roll(world.plan.tickets.len() as u64) as usize;
-    let leader = world.holder(ticket)?;
-    let works = (0..world.hosts.len()).all(|host| world.hosts[host].runs());
-    if !works || world.is_exempt(ticket) || world.plan.tickets[ticket].expire.0 > LONGEST_LEASE {
+    let times = world.plan.tickets[ticket].clone();
+    if world.is_exempt(ticket) || !is_livable(&times) || times.expire.0 > LONGEST_LEASE {
         return None;
     }
     world.heal();
     world.net = Net::GOOD;
     mend_stores(world);
-    Some((ticket, leader))
+    for host in 0..world.hosts.len() {
+        if !world.is_up(host) {
+            world.boot(host);
+        } else if world.hosts[host].frozen {
+            world.thaw(host);
+        }
+    }
+    if world.holder(ticket).is_none() {
+        let site = dice.roll(world.plan.sites as u64) as usize;
+        world.ask(site, Command::ClientGrant, &times.name, 0);
+    }
+    world.run_until(times.expire.0 + times.acquire_after.0.min(times.expire.0), |world| world.holder(ticket).is_some());
+    Some((ticket, world.holder(ticket)?))
 }
 
 /// What the others answer to a leader comes late, and goes on coming when nothing of what it says reaches them any
