@@ -1,6 +1,6 @@
 //! That something happens: L1, L2, L3.
 
-use super::judge::Judge::{Member, Simulation, Unit};
+use super::judge::Judge::{Changes, Member, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -55,7 +55,7 @@ pub const MUTANTS: &[Mutant] = &[
             "settings.renewal.min(given_up_after - settings.timeout - settings.timeout).max(Millis(1))",
             "{ let _ = given_up_after; settings.renewal }",
         )],
-        &[Simulation(200)],
+        &[Changes],
     ),
     mutant(
         "nothing-is-repeated",
@@ -129,31 +129,6 @@ pub const MUTANTS: &[Mutant] = &[
             "outcome == Outcome::YouAreOutdated",
         )],
         &[Member],
-    ),
-    mutant(
-        "outdated-by-an-answer-to-an-earlier-request",
-        "L1",
-        "an administrator's grant is dropped for a refusal of the election before it",
-        &[edit(
-            "election.rs",
-            "outcome == Outcome::YouAreOutdated && administrator",
-            "{ let _ = administrator; false }",
-        )],
-        &[Simulation(200)],
-    ),
-    mutant(
-        "released-term-used-again",
-        "L1",
-        "a leader whose term was used and released before is not told that it must go on in another",
-        &[edit(
-            "follower.rs",
-            "[[if message.word.is_some() {
-                self.refuse(turn, message, Outcome::TermOutdated);
-            }]]
-            return Ok(());",
-            "",
-        )],
-        &[Simulation(200)],
     ),
     mutant(
         "stored-revoke-older-than-the-journal",
