@@ -39,20 +39,25 @@ fn story(world: &World) -> String {
 /// promise for the new time only, and helped another while the leader's lease of the old one ran.
 #[test]
 fn a_promise_lasts_as_long_as_it_was_made_for_whatever_expire_is_after_the_restart_s7() {
-    let mut plan = plan(0);
-    plan.tickets[0].expire = Millis(2 * EXPIRE);
-    plan.tickets[0].renewal = Millis(EXPIRE);
-    let mut world = granted(plan);
-    world.isolate(SITE1);
-    world.plan.tickets[0].expire = Millis(EXPIRE);
-    world.plan.tickets[0].renewal = Millis(EXPIRE / 2);
-    for host in [SITE2, ARBITRATOR] {
-        world.kill(host);
-        world.boot(host);
+    for restarts in [1, 2] {
+        let mut plan = plan(0);
+        plan.tickets[0].expire = Millis(2 * EXPIRE);
+        plan.tickets[0].renewal = Millis(EXPIRE);
+        let mut world = granted(plan);
+        world.isolate(SITE1);
+        world.plan.tickets[0].expire = Millis(EXPIRE);
+        world.plan.tickets[0].renewal = Millis(EXPIRE / 2);
+        for _ in 0..restarts {
+            for host in [SITE2, ARBITRATOR] {
+                world.kill(host);
+                world.boot(host);
+            }
+            world.run(100);
+        }
+        // The world sees two holders, and a vote in spite of a promise.
+        world.run(60_000);
+        assert_eq!(world.holder(0), Some(SITE2), "{}", story(&world));
     }
-    // The world sees two holders, and a vote in spite of a promise.
-    world.run(60_000);
-    assert_eq!(world.holder(0), Some(SITE2), "{}", story(&world));
 }
 
 /// A holder's clock was an hour slow when its daemon started again: by it the lease in the store had an
@@ -283,6 +288,45 @@ fn a_member_is_silent_until_its_store_names_its_memory_s7() {
     world.hosts[SITE2].habit.fails_per_mille = 0;
     world.run(EXPIRE);
     assert!(world.captured.iter().any(|(from, _, _)| *from == SITE2), "{}", story(&world));
+}
+
+/// ... nor while the store is at it.
+#[test]
+fn a_member_is_silent_while_its_store_takes_the_name_of_its_memory_s7() {
+    const STORE_MS: u64 = 1_000;
+    let mut world = granted(plan(0));
+    world.kill_and_lose_journal(SITE2);
+    world.hosts[SITE2].habit.delay_ms = STORE_MS;
+    world.boot(SITE2);
+    world.capture = true;
+    // Read, named, read again.
+    world.run(3 * STORE_MS - 10);
+    assert!(!world.captured.iter().any(|(from, _, _)| *from == SITE2), "{}", story(&world));
+    world.run(STORE_MS);
+    assert!(world.captured.iter().any(|(from, _, _)| *from == SITE2), "{}", story(&world));
+}
+
+/// The node to which a site has come back cannot write to its journal that it has no memory: the name that is in it
+/// must not be in the store again, or the journal is believed by the next start.
+#[test]
+fn a_journal_that_was_overtaken_is_not_believed_though_nothing_can_be_written_to_it_s7() {
+    let mut world = granted(plan(0));
+    let blank = world.new_disk(SITE2);
+    world.kill(SITE2);
+    let first = world.move_to_node(SITE2, blank);
+    world.boot(SITE2);
+    world.run(2 * EXPIRE);
+    world.kill(SITE2);
+    world.move_to_node(SITE2, first);
+    world.hosts[SITE2].journal_fails = true;
+    world.boot(SITE2);
+    world.run(1_000);
+    world.kill(SITE2);
+    world.hosts[SITE2].journal_fails = false;
+    world.boot(SITE2);
+    world.run(100);
+    let remembers = world.node(SITE2).tickets(world.now(SITE2)).next().unwrap().remembers;
+    assert!(!remembers, "{}", story(&world));
 }
 
 /// A grant that came while the store was still being read was refused as busy, which the reference's client calls

@@ -23,6 +23,8 @@
 
 mod world;
 
+#[path = "simulation/aimed.rs"]
+mod aimed;
 #[path = "simulation/ends.rs"]
 mod ends;
 #[path = "simulation/faults.rs"]

@@ -1,10 +1,9 @@
 //! What counts for a lease and for an election, and what is asked for: S4, S5, S6.
 
-use super::fixture::{self, EXPIRE, Words, id};
+use super::fixture::{EXPIRE, Words, id};
 use super::member::{Member, ack, follower, heartbeat, leader, seconds, step_down, vote, wordless};
 use booth_core::options::Word;
 use booth_core::sink::Record;
-use booth_core::time::Millis;
 use booth_core::view::Role;
 use booth_core::wire::Command;
 
@@ -65,26 +64,6 @@ fn s4_a_leader_gives_up_for_a_successor_that_was_elected_by_right_and_for_no_oth
         assert_eq!(member.view().role != Role::Leader, settled);
         assert_eq!(member.writes().iter().any(|(_, ticket)| !ticket.granted), settled);
     }
-}
-
-#[test]
-fn s4_a_majority_that_comes_at_the_leases_end_is_asked_again() {
-    let ticket = booth_core::settings::TicketSettings {
-        expire: Millis(10_000),
-        timeout: Millis(4_000),
-        ..fixture::ticket(super::member::T)
-    };
-    let mut member = Member::start_with(0, Some(Record::default()), ticket);
-    member.catch_up();
-    member.asks(1, Command::ClientGrant);
-    member.gets_vote(1);
-    member.gets_vote(2);
-    let first = *member.sent(Command::Heartbeat, None).last().unwrap();
-    member.pass(9_500);
-    member.done.clear();
-    member.hears(2, ack(0, &first));
-    assert_eq!(member.writes().len(), 0);
-    assert_ne!(member.sent(Command::Heartbeat, None).len(), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Grants that are held back, and members without memory: S6, S7.
 
-use super::judge::Judge::{Member, Rules, Simulation, Unit};
+use super::judge::Judge::{Changes, Member, Model, Rules, Simulation, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -9,7 +9,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S6",
         "a new leader writes its grant at once, whoever has voted",
         &[edit("election.rs", "lease::commit_at(&self.settings, now, mandate)", "now")],
-        &[Rules],
+        &[Rules, Model("backer"), Simulation(200)],
     ),
     mutant(
         "election-not-waited-for",
@@ -27,14 +27,14 @@ pub const MUTANTS: &[Mutant] = &[
             "elected + settings.expire + margins(settings).drift + hold(settings)",
             "elected + hold(settings)",
         )],
-        &[Rules],
+        &[Rules, Model("backer"), Simulation(200)],
     ),
     mutant(
         "all-sites-seem-to-vote",
         "S6",
         "an administrator's grant is taken to have every site's vote",
         &[edit("election.rs", "ballot.votes.contains_all(turn.sites())", "true")],
-        &[Member],
+        &[Member, Model("backer"), Simulation(200)],
     ),
     mutant(
         "every-vote-vouches",
@@ -52,7 +52,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S7",
         "the vote of a member of ours is taken to remember whatever it says",
         &[edit("election.rs", "message.word.is_some_and(|word| word.remembers)", "message.word.is_some()")],
-        &[Rules],
+        &[Rules, Model("backer"), Simulation(200)],
     ),
     mutant(
         "own-vote-always-vouches",
@@ -87,14 +87,14 @@ pub const MUTANTS: &[Mutant] = &[
         "S7",
         "a vote without memory says that it remembers",
         &[edit("election.rs", "Word { remembers: [[!self.forgetful()]], ..", "true")],
-        &[Rules],
+        &[Rules, Model("backer"), Simulation(200)],
     ),
     mutant(
         "memory-returns-at-once",
         "S7",
         "a member without memory waits for no lease that it may have promised",
         &[edit("lease.rs", "start + settings.expire + margins(settings).drift + hold(settings)", "start")],
-        &[Member, Simulation(200)],
+        &[Member, Simulation(200), Model("backer")],
     ),
     mutant(
         "memory-returns-by-a-restart",
@@ -114,7 +114,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S7",
         "a restarted member does not know its promise",
         &[edit("ticket.rs", "self.promise = Promise::remembered(&self.settings, leader, span, start);", "")],
-        &[Member],
+        &[Member, Model("backer"), Simulation(200)],
     ),
     mutant(
         "remembered-promise-is-over",
@@ -125,7 +125,7 @@ pub const MUTANTS: &[Mutant] = &[
             "span.map_or(start, |span| start + span.max(settings.expire) + margins(settings).drift)",
             "start",
         )],
-        &[Rules],
+        &[Rules, Model("backer")],
     ),
     mutant(
         "remembered-promise-of-todays-length",
@@ -137,6 +137,17 @@ pub const MUTANTS: &[Mutant] = &[
             "span.map_or(start, |_| start + settings.expire + margins(settings).drift)",
         )],
         &[Unit],
+    ),
+    mutant(
+        "promise-shorter-by-a-second-restart",
+        "S7",
+        "what a promise was made for is forgotten by the second restart",
+        &[edit(
+            "lease.rs",
+            "Promise { to, end, hold: end + hold(settings), span: span.unwrap_or_default(), hearsay: false }",
+            "Promise { to, end, hold: end + hold(settings), span: Millis(0), hearsay: false }",
+        )],
+        &[Changes],
     ),
     mutant(
         "promise-to-a-removed-leader-forgotten",
@@ -162,6 +173,46 @@ pub const MUTANTS: &[Mutant] = &[
         "a member without memory stands for election",
         &[edit("ticket.rs", "self.forgetful() && reason != Reason::Administrator && !own", "false")],
         &[Member],
+    ),
+    mutant(
+        "stale-journal-believed",
+        "S7",
+        "a site goes on from a journal though it has served from another node since",
+        &[edit("recovery.rs", "!self.is_manual() && !self.has_newest_memory(&stored)", "false")],
+        &[Changes],
+    ),
+    mutant(
+        "overtaken-memory-remembers",
+        "S7",
+        "a site that finds its journal overtaken takes what is in it for its memory",
+        &[edit(
+            "recovery.rs",
+            "let until = lease::memory_returns_at(&self.settings, turn.now.boot);
+            [[self.forgetful_until = Some(until);]]",
+            "",
+        )],
+        &[Changes],
+    ),
+    mutant(
+        "overtaken-memory-keeps-its-name",
+        "S7",
+        "a memory that begins anew bears the name of the one that was overtaken",
+        &[edit("recovery.rs", "self.mark == 0 || !self.forgetful()", "self.mark == 0")],
+        &[Changes],
+    ),
+    mutant(
+        "answers-before-the-store-names-its-memory",
+        "S7",
+        "a site with a new memory answers before its store says so",
+        &[edit(
+            "recovery.rs",
+            "let action = StoreAction::SetAttribute { name: MEMORY, value: &value };
+        [[turn.sink.store(self.index, StoreRequest { number, action, before: None });]]",
+            "turn.sink.store(self.index, StoreRequest { number, action, before: None });
+             self.store.loaded = true;
+             self.loaded(turn);",
+        )],
+        &[Rules, Changes],
     ),
     mutant(
         "counts-its-own-forgotten-vote",

@@ -1,6 +1,6 @@
 //! Leases, what is held behind them, and what counts for them: S3, S4, S5.
 
-use super::judge::Judge::{Member, Rules, Simulation, Unit};
+use super::judge::Judge::{Member, Model, Rules, Simulation, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -13,7 +13,7 @@ pub const MUTANTS: &[Mutant] = &[
             "self.to == Some(candidate) || now >= self.hold",
             "self.to == Some(candidate) || now >= self.end",
         )],
-        &[Member, Simulation(200)],
+        &[Member, Simulation(200), Model("failover_held_back")],
     ),
     mutant(
         "hold-by-a-fast-clock",
@@ -27,7 +27,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S3",
         "another is helped as soon as the leader says that it no longer holds the ticket",
         &[edit("lease.rs", "if stopped { now } else { now + hold(settings) }", "now")],
-        &[Member],
+        &[Member, Model("revoke_and_grant")],
     ),
     mutant(
         "stopped-always-believed",
@@ -70,14 +70,14 @@ pub const MUTANTS: &[Mutant] = &[
         "S4",
         "the lease is counted from the arrival of the acknowledgement",
         &[edit("leader.rs", "lease::lease_end(&self.settings, first_sent)", "lease::lease_end(&self.settings, now)")],
-        &[Member],
+        &[Model("renewed_late"), Simulation(200)],
     ),
     mutant(
         "lease-from-last-sending",
         "S4",
         "the lease is counted from the last repetition of the heartbeat",
         &[edit("leader.rs", "round.sendings += 1;", "round.sendings += 1; round.first_sent = turn.now.boot;")],
-        &[Member],
+        &[Model("renewed_late"), Simulation(200)],
     ),
     mutant(
         "no-allowance-for-clocks",
@@ -115,6 +115,18 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "succeeded-without-revoking",
+        "S4",
+        "a leader that was succeeded leaves its store as it is",
+        &[edit(
+            "leader.rs",
+            "self.store.stuck_from = turn.now.boot;
+        [[self.want_revoked(turn, None);]]",
+            "",
+        )],
+        &[Member],
+    ),
+    mutant(
         "input-before-what-is-due",
         "S4",
         "a late acknowledgement is taken before the end of the lease is noticed",
@@ -123,13 +135,6 @@ pub const MUTANTS: &[Mutant] = &[
             "self.wheel.pop_due(now.boot)",
             "if matches!(input, Input::Tick) { self.wheel.pop_due(now.boot) } else { None }",
         )],
-        &[Member],
-    ),
-    mutant(
-        "late-majority-is-enough",
-        "S4",
-        "a lease is taken up that is about to end",
-        &[edit("leader.rs", "now >= lease::give_up_at(&self.settings, end)", "false")],
         &[Member],
     ),
     mutant(
@@ -164,7 +169,7 @@ pub const MUTANTS: &[Mutant] = &[
             None => message.term == round.term &&",
             "true",
         )],
-        &[Rules],
+        &[Rules, Model("stale_answer"), Simulation(200)],
     ),
     mutant(
         "ack-of-another-round-counts",

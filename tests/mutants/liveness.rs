@@ -1,6 +1,6 @@
 //! That something happens: L1, L2, L3.
 
-use super::judge::Judge::{Member, Unit};
+use super::judge::Judge::{Changes, Member, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -41,10 +41,21 @@ pub const MUTANTS: &[Mutant] = &[
         "a renewal begins when the lease has ended",
         &[edit(
             "leader.rs",
-            "self.renewal_at = Some(turn.now.boot + self.settings.renewal);",
+            "self.renewal_at = Some(turn.now.boot + lease::renewal(&self.settings));",
             "self.renewal_at = Some(turn.now.boot + self.settings.expire);",
         )],
         &[Member],
+    ),
+    mutant(
+        "renews-when-it-gives-up",
+        "L3",
+        "`renewal-freq` is kept to where it leaves no time for a round before the lease is given up",
+        &[edit(
+            "lease.rs",
+            "settings.renewal.min(given_up_after - settings.timeout - settings.timeout).max(Millis(1))",
+            "{ let _ = given_up_after; settings.renewal }",
+        )],
+        &[Changes],
     ),
     mutant(
         "nothing-is-repeated",
@@ -105,7 +116,7 @@ pub const MUTANTS: &[Mutant] = &[
         "held-elsewhere-ends-an-election",
         "L1",
         "\"somebody holds it\" from a member that is about to be free ends the election at once",
-        &[edit("election.rs", "if [[message.header.outcome == Outcome::TermStillValid]] {", "false")],
+        &[edit("election.rs", "if [[outcome == Outcome::TermStillValid]] {", "false")],
         &[Member],
     ),
     mutant(
@@ -114,8 +125,8 @@ pub const MUTANTS: &[Mutant] = &[
         "a revoke that is older than the newest grant is believed: the ticket is not fought for",
         &[edit(
             "election.rs",
-            "message.header.outcome == Outcome::YouAreOutdated && message.term >= self.term",
-            "message.header.outcome == Outcome::YouAreOutdated",
+            "outcome == Outcome::YouAreOutdated && message.term >= self.term",
+            "outcome == Outcome::YouAreOutdated",
         )],
         &[Member],
     ),

@@ -3,8 +3,9 @@
 //!
 //! The judges are built against a copy of the core that holds all mutants; the environment switches one
 //! on. First all of them must pass with none. Costs minutes, so it is done where `BOOTH_LIVE_TESTS=require`
-//! or `BOOTH_MUTANTS=all`; `BOOTH_MUTANTS=NAME` tries one, `BOOTH_MUTANTS=survey` asks every judge about
-//! every mutant, whoever is known to notice (`BOOTH_SIM_SEEDS=N`: with so many seeds). That the table fits the sources is always tested.
+//! or `BOOTH_MUTANTS=all`; `BOOTH_MUTANTS=NAME,NAME` tries some. `BOOTH_MUTANTS=survey`, or `survey,NAME`, asks
+//! every judge, whoever is known to notice (`BOOTH_SIM_SEEDS=N`: with so many seeds). That the table fits the
+//! sources is always tested.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod grants;
@@ -27,7 +28,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 use table::{Edit, Mutant, edit, mutant};
 
-/// Rules of which at least one mutant must be noticed by whole nodes in a story or a simulation.
+/// Rules of which at least one mutant must be noticed by the simulator or the model checker.
 const RULES: [&str; 12] = ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12"];
 const LIVENESS: [&str; 3] = ["L1", "L2", "L3"];
 
@@ -55,7 +56,7 @@ fn every_mutant_fits_the_sources() {
 }
 
 #[test]
-fn every_rule_has_a_mutant_that_whole_nodes_show() {
+fn every_rule_has_a_mutant_that_simulator_or_checker_finds() {
     let mutants = all();
     let names: BTreeSet<_> = mutants.iter().map(|mutant| mutant.name).collect();
     assert_eq!(names.len(), mutants.len(), "a name is used twice");
@@ -64,9 +65,28 @@ fn every_rule_has_a_mutant_that_whole_nodes_show() {
         assert!(!mutant.found_by.is_empty(), "{}: nobody is known to notice", mutant.name);
     }
     for rule in RULES {
-        let shown = |mutant: &&Mutant| mutant.rule == rule && mutant.found_by.iter().any(|judge| *judge != Judge::Unit);
-        assert!(mutants.iter().any(shown), "{rule} has no mutant that nodes show");
+        let shown = |mutant: &&Mutant| mutant.rule == rule && mutant.found_by.iter().any(|judge| judge.searches());
+        assert!(mutants.iter().any(shown), "{rule} has no mutant that simulator or checker finds");
     }
+}
+
+/// The table of the rules in the documentation names the mutants of each in its last column.
+#[test]
+fn the_documentation_names_the_mutants_of_each_rule() {
+    let text = std::fs::read_to_string(scratch::root().join("src/safety.rs")).unwrap();
+    let mutants = all();
+    let mut wrong = Vec::new();
+    for rule in RULES.into_iter().chain(LIVENESS) {
+        let row = text.lines().find(|line| line.starts_with(&format!("//! | **{rule}** ")));
+        let row = row.unwrap_or_else(|| panic!("src/safety.rs has no row of {rule}"));
+        let names: Vec<_> = mutants.iter().filter(|mutant| mutant.rule == rule).map(|mutant| mutant.name).collect();
+        let (cells, _) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        let right = format!("{cells} | {} |", names.join(", "));
+        if row != right {
+            wrong.push(right);
+        }
+    }
+    assert!(wrong.is_empty(), "src/safety.rs: these rows should be\n{}\n", wrong.join("\n"));
 }
 
 #[test]
@@ -95,18 +115,24 @@ fn every_mutant_is_noticed() {
     let wanted = std::env::var("BOOTH_MUTANTS").unwrap_or_default();
     let required = std::env::var("BOOTH_LIVE_TESTS").as_deref() == Ok("require");
     let mutants = all();
-    let survey = wanted == "survey";
-    let chosen: Vec<usize> = match wanted.as_str() {
-        "" if !required => return say("SKIPPED every_mutant_is_noticed: it takes minutes; BOOTH_MUTANTS=all runs it"),
-        "" | "all" | "survey" => (0..mutants.len()).collect(),
-        name => mutants.iter().position(|mutant| mutant.name == name).into_iter().collect(),
-    };
-    assert!(!chosen.is_empty(), "BOOTH_MUTANTS={wanted}: there is no such mutant");
+    if wanted.is_empty() && !required {
+        return say("SKIPPED every_mutant_is_noticed: it takes minutes; BOOTH_MUTANTS=all runs it");
+    }
+    let mut names: Vec<&str> = wanted.split(',').filter(|name| !["", "all"].contains(name)).collect();
+    let survey = names.first() == Some(&"survey");
+    names.retain(|name| *name != "survey");
+    let named = names.iter().map(|name| (name, mutants.iter().position(|mutant| mutant.name == *name)));
+    let named: Vec<usize> = named.map(|(name, at)| at.unwrap_or_else(|| panic!("there is no mutant {name}"))).collect();
+    let chosen = if named.is_empty() { (0..mutants.len()).collect() } else { named };
 
     let start = Instant::now();
     let programs = scratch::build(&mutants).unwrap_or_else(|messages| panic!("does not build:\n{messages}"));
     say(&format!("built in {:.0} s", start.elapsed().as_secs_f64()));
-    for judge in Judge::ALL {
+    let asked: Vec<Judge> = match survey {
+        true => surveyors(),
+        false => chosen.iter().flat_map(|at| mutants[*at].found_by).copied().collect(),
+    };
+    for judge in distinct(&asked) {
         let Verdict { found, ended, output, .. } = judge.ask(&programs[judge.target()], &scratch::folder(), 0);
         assert!(found.is_none() && ended, "{judge:?} complains of the core as it is: {found:?}, {output:?}");
     }
@@ -133,6 +159,12 @@ fn every_mutant_is_noticed() {
     let (number, took) = (chosen.len(), start.elapsed().as_secs_f64());
     say(&format!("{number} mutants, {} not noticed by all who should, {took:.0} s", survivors.len()));
     assert!(survivors.is_empty(), "\n{}\n", survivors.join("\n"));
+}
+
+/// Each judge once.
+fn distinct(judges: &[Judge]) -> Vec<Judge> {
+    let first = |(at, judge): &(usize, &Judge)| !judges[..*at].contains(judge);
+    judges.iter().enumerate().filter(first).map(|(_, judge)| *judge).collect()
 }
 
 /// All judges, the simulation with as many seeds as somebody wants.

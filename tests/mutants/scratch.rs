@@ -33,17 +33,18 @@ pub fn build(mutants: &[&Mutant]) -> Result<Programs, String> {
     write(&folder.join("judges/Cargo.toml"), &judges_manifest());
     write(&folder.join("judges/lib.rs"), "//! Nothing: the judges are test targets.\n");
     write(&folder.join("Cargo.lock"), &read(&root().join("Cargo.lock")));
+    // The model checker is a workspace of its own, beside the core that it checks.
+    copy(mutants, &root().join("tests/model"), &folder.join("tests/model"))?;
+    let mut programs = compile(&folder, &["--package=booth-core", "--package=judges"])?;
+    programs.extend(compile(&folder, &["--manifest-path=tests/model/Cargo.toml", "--locked", "--test=model"])?);
+    Ok(programs)
+}
+
+fn compile(folder: &Path, what: &[&str]) -> Result<Programs, String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "test",
-            "--offline",
-            "--no-run",
-            "--package=booth-core",
-            "--package=judges",
-            "--message-format=json-render-diagnostics",
-        ])
-        .args(["--target-dir", "target"])
-        .current_dir(&folder)
+        .args(["test", "--offline", "--no-run", "--message-format=json-render-diagnostics", "--target-dir=target"])
+        .args(what)
+        .current_dir(folder)
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .output()
@@ -63,6 +64,9 @@ pub fn build(mutants: &[&Mutant]) -> Result<Programs, String> {
 fn copy(mutants: &[&Mutant], from: &Path, to: &Path) -> Result<(), String> {
     for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_name() == "target" {
+            continue;
+        }
         if entry.file_type().unwrap().is_dir() {
             copy(mutants, &path, &target)?;
             continue;
@@ -121,7 +125,7 @@ fn judges_manifest() -> String {
     let tests: String = Judge::ALL
         .iter()
         .map(|judge| judge.target())
-        .filter(|target| *target != Judge::Unit.target())
+        .filter(|target| ![Judge::Unit.target(), Judge::Model("").target()].contains(target))
         .map(|target| {
             let folder = root().join("tests").join(target);
             let path =

@@ -1,6 +1,6 @@
 //! What the store says and is told: S8, S9, S10, S12.
 
-use super::judge::Judge::{Member, Rules, Simulation};
+use super::judge::Judge::{Changes, Member, Model, Rules, Simulation, Stuck};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -79,7 +79,7 @@ pub const MUTANTS: &[Mutant] = &[
             "turn.event(self.index, Event::RevokeRequested);",
             "turn.event(self.index, Event::RevokeRequested); self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::Success);",
         )],
-        &[Member],
+        &[Member, Model("slow_store"), Simulation(200)],
     ),
     mutant(
         "votes-while-granted-here",
@@ -101,6 +101,52 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member, Simulation(200)],
     ),
     mutant(
+        "last-resort-never",
+        "S8",
+        "nothing is done where the store never confirms a revoke",
+        &[edit("last_resort.rs", "self.store.revoke_since?", "None?")],
+        &[Stuck],
+    ),
+    mutant(
+        "last-resort-without-grace",
+        "S8",
+        "the last resort comes while the store may still confirm in time",
+        &[edit(
+            "last_resort.rs",
+            "Some(since.max(self.store.stuck_from) + lease::stuck_grace(&self.settings))",
+            "Some(since.max(self.store.stuck_from))",
+        )],
+        &[Stuck],
+    ),
+    mutant(
+        "last-resort-before-the-leases-end",
+        "S8",
+        "the last resort does not wait for the lease's end, where the store is told to revoke before that",
+        &[edit("leader.rs", "self.store.stuck_from = end;", "")],
+        &[Stuck],
+    ),
+    mutant(
+        "last-resort-after-a-sleep",
+        "S8",
+        "the last resort comes before a machine that was asleep has heard its store",
+        &[edit("last_resort.rs", "now.since(at) > SLEPT", "false")],
+        &[Stuck],
+    ),
+    mutant(
+        "last-resort-again-and-again",
+        "S8",
+        "the last resort is turned to again and again",
+        &[edit("last_resort.rs", "self.store.last_resort = Some(now);", "self.store.stuck_from = now;")],
+        &[Stuck],
+    ),
+    mutant(
+        "unreadable-store-not-suspected",
+        "S8",
+        "a store that cannot be read after a restart is not taken to say granted",
+        &[edit("recovery.rs", "self.suspect_store(turn);", "")],
+        &[Stuck],
+    ),
+    mutant(
         "released-before-the-store",
         "S9",
         "the others hear of a release before the store has confirmed it",
@@ -111,7 +157,7 @@ pub const MUTANTS: &[Mutant] = &[
         }",
             "",
         )],
-        &[Member, Simulation(200)],
+        &[Member, Simulation(200), Model("slow_store")],
     ),
     mutant(
         "overtaken-heartbeat-counts",
@@ -119,6 +165,18 @@ pub const MUTANTS: &[Mutant] = &[
         "a heartbeat that was overtaken by its sender's release binds again",
         &[edit("follower.rs", "self.released_term == Some(message.term)", "false")],
         &[Member],
+    ),
+    mutant(
+        "overtaken-by-a-revoke-counts",
+        "S9",
+        "a heartbeat that was overtaken by an administrator's revoke binds again",
+        &[edit(
+            "follower.rs",
+            "[[self.released_term = Some(message.term);]]
+        if !self.revoked {",
+            "",
+        )],
+        &[Changes],
     ),
     mutant(
         "store-makes-a-leader",
@@ -131,9 +189,10 @@ pub const MUTANTS: &[Mutant] = &[
              if let Some(end) = self.stale_until {
                  self.become_leader(turn.me(), self.term, turn.now.boot, false);
                  (self.lease, self.renewal_at) = (Some(end + self.settings.expire), Some(turn.now.boot));
+                 self.commit_due = true;
              }",
         )],
-        &[Rules],
+        &[Rules, Simulation(200)],
     ),
     mutant(
         "lease-by-votes-alone",
@@ -193,17 +252,54 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "clock-set-back-not-noticed",
+        "S10",
+        "the end that the store recorded is believed though the journal is from later than now",
+        &[edit(
+            "recovery.rs",
+            "!set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span())",
+            "{ let _ = set_back; !owed_elsewhere && left <= self.settings.expire.max(self.promise.span()) }",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "stored-lease-of-one-that-owes-another",
+        "S10",
+        "a lease that the store recorded is believed though another was promised one since",
+        &[edit(
+            "recovery.rs",
+            "!set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span())",
+            "{ let _ = owed_elsewhere; !set_back && left <= self.settings.expire.max(self.promise.span()) }",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "stored-lease-longer-than-any",
+        "S10",
+        "more is believed to be left of the lease that the store recorded than any lease has",
+        &[edit(
+            "recovery.rs",
+            "!set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span())",
+            "{ let _ = left; !set_back && !owed_elsewhere }",
+        )],
+        &[Member],
+    ),
+    mutant(
         "grant-without-end",
         "S12",
         "what is written to the store outlasts the lease",
-        &[edit("leader.rs", "turn.now.wall_at(end)", "turn.now.wall_at(end + Millis(3_600_000))")],
+        &[edit(
+            "leader.rs",
+            "Wanted { granted: true, owner, until: [[Some(end)]], term: self.term }",
+            "Some(end + Millis(3_600_000))",
+        )],
         &[Rules, Simulation(200)],
     ),
     mutant(
         "grant-with-no-end",
         "S12",
         "what is written to the store says that the lease is over",
-        &[edit("leader.rs", "turn.now.wall_at(end)", "WallTime(0)")],
+        &[edit("leader.rs", "Wanted { granted: true, owner, until: [[Some(end)]], term: self.term }", "None")],
         &[Rules],
     ),
     mutant(

@@ -1,6 +1,6 @@
 //! Votes and promises: S1, S2.
 
-use super::judge::Judge::{Cluster, Member, Rules, Simulation, Unit};
+use super::judge::Judge::{Cluster, Member, Model, Rules, Simulation, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -9,7 +9,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S1",
         "a second candidate of a term gets a vote as well",
         &[edit("election.rs", "self.voted.filter(|(term, _)| *term == asked.term)", "None::<(u32, MemberIndex)>")],
-        &[Member, Simulation(200)],
+        &[Member, Simulation(200), Model("two_grants")],
     ),
     mutant(
         "vote-leaves-first",
@@ -112,14 +112,14 @@ pub const MUTANTS: &[Mutant] = &[
         "S2",
         "an acknowledgement promises nothing",
         &[edit("follower.rs", "self.promise.make(&self.settings, leader, now, message.validity, slack);", "")],
-        &[Member, Simulation(200)],
+        &[Member, Simulation(200), Model("failover")],
     ),
     mutant(
         "promise-of-half-a-lease",
         "S2",
         "a promise lasts half as long as the lease that rests on it",
         &[edit("lease.rs", "validity.max(settings.expire) + slack", "Millis(validity.0 / 2)")],
-        &[Member, Simulation(200)],
+        &[Member, Simulation(200), Model("failover")],
     ),
     mutant(
         "promise-as-written",

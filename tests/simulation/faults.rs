@@ -1,5 +1,6 @@
 //! What goes wrong in a run, what administrators do meanwhile, and how it all stops.
 
+use crate::aimed;
 use crate::world::{Dice, FORCE, Net, StoreHabit, Tear, World};
 use booth_core::wire::Command;
 
@@ -23,7 +24,7 @@ const fn kind(name: &'static str, weight: u64, strike: fn(&mut World, &mut Dice)
     Kind { name, weight, strike }
 }
 
-const KINDS: [Kind; 27] = [
+const KINDS: [Kind; 29] = [
     kind("isolated", 3, |world, dice| any(world, dice, |world, host| world.isolate(host))),
     kind("cut", 3, |world, dice| two(world, dice, World::cut)),
     kind("cut one way", 3, |world, dice| two(world, dice, World::cut_one_way)),
@@ -65,6 +66,8 @@ const KINDS: [Kind; 27] = [
         true
     }),
     kind("client's request repeated", 1, repeat_request),
+    kind("answers late", 3, aimed::late_answers),
+    kind("others forget", 1, aimed::others_forget),
     kind("speaks as the reference", 1, |world, dice| {
         let mixed = world.mixed;
         any(world, dice, |world, host| world.hosts[host].wordless ^= mixed) && mixed

@@ -46,6 +46,8 @@ pub struct Network {
     /// The last datagrams that arrived, where they are recorded.
     recorded: VecDeque<Recorded>,
     pub recording: bool,
+    /// What goes to this host takes so many milliseconds longer.
+    pub late: Option<(usize, u64)>,
     /// Whether the last datagram that was read was dropped.
     pub(super) dropped: bool,
 }
@@ -172,6 +174,7 @@ impl World {
             if self.net.astray_per_mille > 0 && self.dice.chance(self.net.astray_per_mille) {
                 delay = self.dice.between(ASTRAY_MS.0, ASTRAY_MS.1);
             }
+            delay += self.network.late.filter(|(host, _)| *host == to).map_or(0, |(_, longer)| longer);
             let bytes = self.network.buffer(bytes);
             self.enqueue(delay, Pending::Datagram { from, to, bytes });
         }
