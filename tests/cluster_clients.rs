@@ -164,3 +164,28 @@ fn a_refusal_of_an_earlier_election_does_not_end_this_one() {
     world.run(400);
     assert_eq!(started(&world), 1, "{}", story(&world));
 }
+
+/// A site had won the election for an administrator's grant, nobody had confirmed it yet, and it voted for another
+/// that asked in a newer term: the grant was forgotten, and the client never answered.
+#[test]
+fn a_vote_before_the_first_confirmation_does_not_end_a_grant_in_silence() {
+    let mut world = World::new(plan());
+    world.run(2_000);
+    let client = world.grant(SITE1, "T");
+    world.run_until(1_000, |world| world.transcript.iter().any(|line| line.contains("Won"))).unwrap();
+    // Its heartbeats are lost, and another asks for votes.
+    for other in [SITE2, ARBITRATOR] {
+        world.cut(SITE1, other);
+    }
+    world.run(50);
+    world.heal();
+    world.cut(SITE1, ARBITRATOR);
+    world.grant(SITE2, "T");
+    let voted = |world: &World| world.transcript.iter().any(|line| line.contains("site1  ticket 0: Voted"));
+    world.run_until(1_000, voted).unwrap();
+    // Nothing comes of that.
+    world.kill(SITE2);
+    world.heal();
+    world.run(2 * EXPIRE);
+    assert_eq!(world.answer(client), Some(Outcome::Success), "{}", story(&world));
+}

@@ -363,7 +363,9 @@ impl Ticket {
 
     /// Leaves the ticket to the candidate that has our vote, unless nothing comes of it.
     fn stand_back<S: Sink>(&mut self, turn: &mut Turn<'_, S>, reason: Reason) {
-        let own = self.planned.map(|planned| planned.reason).or(self.ballot.map(|ballot| ballot.reason));
+        // A client may wait at any stage: planned, its handler at work, its votes counted, elected but not confirmed.
+        let own = self.is_asked_for().then_some(Reason::Administrator);
+        let own = own.or(self.planned.map(|planned| planned.reason)).or(self.ballot.map(|ballot| ballot.reason));
         let own = own.or(self.handler.and_then(|(_, purpose)| match purpose {
             Purpose::Acquire(reason) => Some(reason),
             Purpose::Renew => None,
