@@ -397,3 +397,21 @@ fn a_write_that_is_repeated_carries_the_end_of_the_lease_by_todays_clock_s12() {
     let lease = world.node(SITE1).tickets(now).next().unwrap().expires.unwrap();
     assert_eq!(world.hosts[SITE1].store[0].expires, now.wall_at(lease), "{}", story(&world));
 }
+
+/// All members lost their journals at once, and an administrator granted the ticket elsewhere: all sites agreed, none
+/// knew any more that it had been held a moment ago, and `acquire-after` was not kept. The store knew.
+#[test]
+fn a_site_without_memory_keeps_acquire_after_for_what_its_store_knows_s3() {
+    let mut world = granted(plan(30_000));
+    world.revoke(SITE1, "T");
+    world.run(1_000);
+    for host in [SITE1, SITE2, ARBITRATOR] {
+        world.kill_and_lose_journal(host);
+        world.boot(host);
+    }
+    world.run(1_000);
+    world.grant(SITE2, "T");
+    // The world sees that `acquire-after` is kept.
+    let took = world.run_until(40_000, |world| world.holder(0) == Some(SITE2));
+    assert!(took.is_some(), "{}", story(&world));
+}

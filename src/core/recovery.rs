@@ -6,7 +6,7 @@
 
 use crate::attribute::MEMORY;
 use crate::input::{RequestNumber, StoreResult, StoredTicket};
-use crate::lease;
+use crate::lease::{self, Promise};
 use crate::member::MemberSet;
 use crate::node::ABSURD_TERM;
 use crate::notice::Event;
@@ -119,6 +119,10 @@ impl Ticket {
             self.want_revoked(turn, None);
         } else if self.promise.to() == Some(turn.me()) {
             self.promise.give_back(&self.settings, turn.me(), turn.now.boot);
+        } else if self.forgetful() && stored.term.is_some_and(|term| term > 0) && self.promise.can_learn(turn.now.boot)
+        {
+            // S3: it was held once, and who held it until when is forgotten: somebody may have a moment ago.
+            self.promise = Promise::remembered(&self.settings, None, None, turn.now.boot);
         }
         self.loaded(turn);
     }
