@@ -20,6 +20,9 @@ use crate::view::Role;
 use crate::wire::{Command, Outcome, Reason};
 use core::fmt::Write;
 
+/// How far the recorded end of a lease may be rounded.
+const WHOLE_SECOND: Millis = Millis(1_000);
+
 impl Ticket {
     /// The process has started.
     pub(crate) fn start<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
@@ -162,11 +165,11 @@ impl Ticket {
 
     /// Whether so much can be left of a lease of ours that the store recorded by the wall clock. Not where
     /// that clock was set back meanwhile, as far as it shows: the journal is younger, or more is left than
-    /// any lease has. And not where we have promised ourselves to another since.
+    /// any lease has (stores have whole seconds, and the reference rounds up). And not where we have promised ourselves to another since.
     fn may_have_left<S: Sink>(&self, turn: &Turn<'_, S>, left: Millis) -> bool {
         let set_back = self.remembered_stamp().is_some_and(|stamp| turn.now.wall < stamp);
         let owed_elsewhere = self.promise.owed_leader(turn.now.boot).is_some_and(|leader| leader != turn.me());
-        !set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span())
+        !set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span()) + WHOLE_SECOND
     }
 
     /// The lease recorded in the store is about to end, and we have not been confirmed.
