@@ -189,3 +189,22 @@ fn a_vote_before_the_first_confirmation_does_not_end_a_grant_in_silence() {
     world.run(2 * EXPIRE);
     assert_eq!(world.answer(client), Some(Outcome::Success), "{}", story(&world));
 }
+
+/// A revoke was asked for at a site whose store failed until another held the ticket: its client was told of success
+/// when that store was revoked at last, though the ticket was held; or never told anything, where a grant overtook it.
+#[test]
+fn who_waits_for_a_revoke_while_another_takes_the_ticket_is_sent_there() {
+    let mut world = World::new(plan());
+    world.run(2_000);
+    world.grant(SITE1, "T");
+    world.run_until(1_000, |world| world.holder(0) == Some(SITE1)).unwrap();
+    world.hosts[SITE1].habit.fails_per_mille = 1_000;
+    let client = world.revoke(SITE1, "T");
+    world.run(100);
+    world.isolate(SITE1);
+    // The guard ends the grant there, and the lease has run out.
+    world.run_until(2 * EXPIRE, |world| world.holder(0) == Some(SITE2)).unwrap();
+    world.heal();
+    world.run(EXPIRE);
+    assert_eq!(world.answer(client), Some(Outcome::Redirect), "{}", story(&world));
+}
