@@ -167,9 +167,10 @@ impl Ticket {
     /// that clock was set back meanwhile, as far as it shows: the journal is younger, or more is left than
     /// any lease has (stores have whole seconds, and the reference rounds up). And not where we have promised ourselves to another since.
     fn may_have_left<S: Sink>(&self, turn: &Turn<'_, S>, left: Millis) -> bool {
+        let left = left - WHOLE_SECOND;
         let set_back = self.remembered_stamp().is_some_and(|stamp| turn.now.wall < stamp);
         let owed_elsewhere = self.promise.owed_leader(turn.now.boot).is_some_and(|leader| leader != turn.me());
-        !set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span()) + WHOLE_SECOND
+        !set_back && !owed_elsewhere && left <= self.settings.expire.max(self.promise.span())
     }
 
     /// The lease recorded in the store is about to end, and we have not been confirmed.
