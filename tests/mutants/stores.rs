@@ -205,7 +205,7 @@ pub const MUTANTS: &[Mutant] = &[
              self.lease = Some(lease::lease_end(&self.settings, now));
              self.commit_due = true;",
         )],
-        &[Member],
+        &[Rules],
     ),
     mutant(
         "stored-grant-never-ends",
