@@ -27,7 +27,10 @@ fn holder(world: &mut World, dice: &mut Dice) -> Option<(usize, usize)> {
     }
     if world.holder(ticket).is_none() {
         let site = dice.roll(world.plan.sites as u64) as usize;
-        world.ask(site, Command::ClientGrant, &times.name, 0);
+        // It may have stopped in the middle of a write that waited for it to be thawed.
+        if world.hosts[site].runs() {
+            world.ask(site, Command::ClientGrant, &times.name, 0);
+        }
     }
     world.run_until(times.expire.0 + times.acquire_after.0.min(times.expire.0), |world| world.holder(ticket).is_some());
     Some((ticket, world.holder(ticket)?))
