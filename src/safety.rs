@@ -58,6 +58,8 @@
 //! reference that sends what the real one was recorded to send. In short: what our leader holds among reference
 //! followers nobody else gets while they keep their memory; what a reference leader holds by our
 //! acknowledgements nobody else gets because an update was lost.
+//! One limit is known and open: where *all* that a reference member sends to our leader comes seconds late, its
+//! lateness passes for an error of its clock, and an answer to an earlier heartbeat can count (S5).
 //!
 //! # What an administrator must not do
 //!
