@@ -382,13 +382,23 @@ impl World {
         *stamp = WallTime(stamp.0.max(self.now.wall.0) + 1);
         let (mut bytes, message) = ([0; MAX_MESSAGE], words.message(id(from), *stamp));
         let length = wire::encode(&message, self.seen.key.as_ref(), &mut bytes);
-        if let Some(at) = TICKETS.iter().position(|name| *name == words.name) {
-            self.seen.rules[at].heard(self.me, from, self.now.boot, &message);
-        }
         self.last = (bytes, length);
         let source = Some(MemberIndex(from));
-        self.step(node, Input::Datagram { source, bytes: &bytes[..length] });
+        self.arrives(node, source, &bytes[..length]);
         self.taken = source.filter(|_| !self.seen.dropped);
+    }
+
+    /// The rules are told as well: a repetition can be the first that a member hears in this life, and without
+    /// a key any bytes can be a message.
+    fn arrives(&mut self, node: &mut Node<'_>, source: Option<MemberIndex>, bytes: &[u8]) {
+        if let Ok(message) = wire::decode(bytes, self.seen.key.as_ref())
+            && let Body::Ticket(body) = message.body
+            && let Some(at) = TICKETS.iter().position(|name| *name == body.name)
+            && let Some(from) = (0..MEMBERS).find(|from| id(*from) == message.header.sender)
+        {
+            self.seen.rules[at].heard(self.me, from, self.now.boot, &message);
+        }
+        self.step(node, Input::Datagram { source, bytes });
     }
 
     fn repeated_or_raw(&mut self, node: &mut Node<'_>, script: &mut Script<'_>) {
@@ -397,11 +407,11 @@ impl World {
         if length == 0 {
             let (bytes, length) = self.last;
             self.step(node, Input::Tick);
-            self.step(node, Input::Datagram { source: self.taken.or(source), bytes: &bytes[..length] });
+            self.arrives(node, self.taken.or(source), &bytes[..length]);
             let repeated = self.taken.is_some() && self.seen.key.is_some();
             assert!(!repeated || self.seen.consequences == 0, "S11: a datagram takes effect twice");
         } else {
-            self.step(node, Input::Datagram { source, bytes: script.take(length) });
+            self.arrives(node, source, script.take(length));
         }
     }
 
