@@ -55,12 +55,13 @@ const LONG_PAUSE_MS: u64 = 300_000;
 fn run(seed: u64, told: Told, tally: &mut Tally) -> World {
     let mut dice = Dice::new(seed ^ 0x5EED);
     let mut world = plan::world(&mut dice, seed, told);
-    // Without a key there are no stamps, and a late answer of a peer that speaks as the reference passes for one to what
-    // was said since (S5): a limit that `booth::safety` names.
+    // Without a key there are no stamps, and an answer of a peer that speaks as the reference passes for one to what
+    // was said four rounds later (S5): a limit that `booth::safety` names.
     world.mixed = dice.chance(300) && world.plan.key;
     for host in 0..world.hosts.len() {
         world.hosts[host].wordless = world.mixed && dice.chance(500);
     }
+    plan::describe(&mut world);
     world.run(2_000);
     let enough = dice.between(EVENTS.0, EVENTS.1);
     let longest = world.plan.tickets.iter().map(|ticket| ticket.expire.0).max().unwrap();

@@ -102,6 +102,7 @@ pub fn strike(world: &mut World, dice: &mut Dice, tally: &mut Tally) {
     let mut lot = dice.roll(KINDS.iter().map(|kind| kind.weight).sum());
     for (kind, count) in KINDS.iter().zip(&mut tally.0) {
         if lot < kind.weight {
+            world.write_down("fault", format_args!("{}", kind.name));
             if (kind.strike)(world, dice) {
                 *count += 1;
                 world.events += 1;

@@ -46,6 +46,30 @@ pub fn world(dice: &mut Dice, seed: u64, told: Told) -> World {
     world
 }
 
+/// The first lines of a transcript: what the world is made of.
+pub fn describe(world: &mut World) {
+    let keyed = if world.plan.key { "with a key" } else { "without a key" };
+    let remember = if world.plan.remember { "with their journals" } else { "without journals" };
+    world.write_down("plan", format_args!("{keyed}, started {remember}"));
+    for host in 0..world.hosts.len() {
+        let speaks = if world.hosts[host].wordless { "as the reference" } else { "in our words" };
+        let drift = world.hosts[host].drift_ppm;
+        world.say(host, format_args!("clock {drift:+} ppm, speaks {speaks}"));
+    }
+    for at in 0..world.plan.tickets.len() {
+        let ticket = world.plan.tickets[at].clone();
+        let (expire, after, renewal) = (ticket.expire.0, ticket.acquire_after.0, ticket.renewal.0);
+        let tries = format!("timeout {}, retries {}", ticket.timeout.0, ticket.retries);
+        let mode = ticket.mode;
+        world.write_down(
+            "plan",
+            format_args!(
+                "ticket {at}: {mode:?}, expire {expire} ms, acquire-after {after}, renewal {renewal}, {tries}"
+            ),
+        );
+    }
+}
+
 fn any_ticket(dice: &mut Dice, name: &str, scale: u64, whole_seconds: bool) -> TicketSettings {
     const LONGEST: u64 = 2_147_483_647;
     let unit = if whole_seconds { 1_000 } else { 1 };

@@ -40,7 +40,7 @@ pub struct Host {
     pub(super) tear: Option<Tear>,
     /// Boot clock = (time + offset) with this drift in parts per million.
     offset_ms: u64,
-    drift_ppm: i64,
+    pub drift_ppm: i64,
     pub wall_step_us: i64,
     /// Speaks without the `options` words of ours, as the reference does.
     pub wordless: bool,

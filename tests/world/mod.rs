@@ -320,10 +320,18 @@ impl World {
 
     // ---- what is told ------------------------------------------------------------------------
 
-    /// A line of the transcript.
+    /// A line of the transcript about a member.
     pub fn say(&mut self, host: usize, what: fmt::Arguments<'_>) {
         if self.verbose {
-            let line = format!("{:>9.3}  {:<6} {what}", self.now_ms as f64 / 1000.0, self.hosts[host].name);
+            let name = self.hosts[host].name.clone();
+            self.write_down(&name, what);
+        }
+    }
+
+    /// A line of the transcript: who and what.
+    pub fn write_down(&mut self, who: &str, what: fmt::Arguments<'_>) {
+        if self.verbose {
+            let line = format!("{:>9.3}  {who:<6} {what}", self.now_ms as f64 / 1000.0);
             if self.live {
                 println!("{line}");
             } else {
