@@ -38,6 +38,22 @@ fn term(world: &World, host: usize) -> u32 {
     world.node(host).tickets(world.now(host)).next().unwrap().term
 }
 
+/// A site without memory, whose store names a lease that runs, has no vote of its own. Where the others' were not enough
+/// it asked them again at once, ten times a second for as long as its memory may be missing, and used up a term each time.
+#[test]
+fn who_cannot_win_with_all_votes_does_not_ask_for_them_all_the_time() {
+    for arbitrators in [0, 1] {
+        let plan = Plan { sites: 1, arbitrators, ..plan(0) };
+        let mut world = granted(plan);
+        world.kill_and_lose_journal(SITE1);
+        world.boot(SITE1);
+        world.transcript.clear();
+        world.run(9_000);
+        let elections = world.transcript.iter().filter(|line| line.contains("ElectionStarted")).count();
+        assert!((1..=10).contains(&elections), "{elections} elections in 9 s\n{}", story(&world));
+    }
+}
+
 /// The administrator's grant fails for want of a majority, or because the handler says no; that
 /// ended the election that ran for the lost ticket, and nobody stood for it when it could be won.
 #[test]

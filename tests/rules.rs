@@ -45,6 +45,10 @@ fn is_ack(bytes: &[u8]) -> bool {
     is(bytes, Command::Ack, Some(Command::Heartbeat))
 }
 
+fn is_heartbeat(bytes: &[u8]) -> bool {
+    is(bytes, Command::Heartbeat, None)
+}
+
 #[test]
 fn s1_no_vote_leaves_that_is_not_on_disk() {
     let mut world = World::new(plan(0));
@@ -157,7 +161,11 @@ fn s5_a_promise_to_another_leader_renews_nothing() {
         world.cut_one_way(2, 0);
         world.run(4_800);
         message.header.stamp = world.now(2).wall;
+        // The heartbeat that waits for an answer now.
+        let asked = world.captured.iter().rev().find(|(from, to, bytes)| (*from, *to) == (0, 2) && is_heartbeat(bytes));
+        let Body::Ticket(asked) = wire::decode(&asked.unwrap().2, Some(&key)).unwrap().body else { panic!() };
         let Body::Ticket(body) = &mut message.body else { panic!() };
+        body.valid_for = asked.valid_for - 1;
         body.leader = wire::LeaderField::Member(booth_core::member::SiteId::of_address(&[10, 0, 0, named + 1]));
         let mut bytes = [0; wire::MAX_MESSAGE];
         let length = wire::encode(&message, Some(&key), &mut bytes);

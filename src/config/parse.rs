@@ -414,8 +414,8 @@ impl<'p, 'r> Parser<'p, 'r> {
             let who = if self.global.allow_address_translation { "at all" } else { "as a member's address" };
             let text = format!(
                 "no authfile: any host that can send {who} can move tickets, and beside members that run the reference \
-                 a late answer passes for a fresh one, so that a lease may be counted too long; expected authfile = \
-                 /etc/booth/authkey, the same key on all members"
+                 a very late answer can pass for a fresh one, so that a lease may be counted too long; expected \
+                 authfile = /etc/booth/authkey, the same key on all members"
             );
             self.found.warn(first.line, text);
         }

@@ -192,7 +192,9 @@ impl Ticket {
         if is_majority(ballot.votes.len(), members) && (!administrator || enough) {
             self.win(turn, ballot, mandate);
         } else if all || ended {
-            self.lose(turn, ballot);
+            // Asked at once, they would all say the same again.
+            let from = if administrator { turn.now.boot } else { ballot.ends_at };
+            self.lose(turn, ballot, from);
         }
     }
 
@@ -212,17 +214,18 @@ impl Ticket {
         self.heartbeat(turn);
     }
 
-    fn lose<S: Sink>(&mut self, turn: &mut Turn<'_, S>, ballot: Ballot) {
+    /// Lost, or hopeless: once more, from then on.
+    fn lose<S: Sink>(&mut self, turn: &mut Turn<'_, S>, ballot: Ballot, from: Instant) {
         self.ballot = None;
         if self.role == Role::Leader {
             return;
         }
-        let (now, missing) = (turn.now.boot, turn.everybody().minus(ballot.votes));
+        let missing = turn.everybody().minus(ballot.votes);
         if ballot.reason == Reason::Administrator && self.attempts > self.settings.retries {
             turn.event(self.index, Event::ElectionFailed { retry: None, missing });
             return self.grant_failed(turn, Outcome::SyncFail);
         }
-        self.plan_election(turn, now, ballot.reason, None);
+        self.plan_election(turn, from, ballot.reason, None);
         if let Some(planned) = self.planned.as_mut() {
             planned.same_term = ballot.answered.len() == 1;
             let retry = Some(planned.at);
@@ -278,7 +281,7 @@ impl Ticket {
             if outcome == Outcome::TermOutdated {
                 // No vote can be had in this term from whom knows a newer one: ask again in that.
                 let ballot = *ballot;
-                self.lose(turn, ballot);
+                self.lose(turn, ballot, now);
             } else {
                 self.decide(turn, false);
             }

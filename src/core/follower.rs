@@ -53,6 +53,9 @@ impl Ticket {
         self.follow(turn, message);
         let mut ack = self.answer(turn, Command::Ack, message.header.command, message.word);
         ack.term = message.term;
+        if message.word.is_none() {
+            ack.validity = lease::echo(message.validity);
+        }
         self.send(turn, leader, &ack);
         if message.header.command == Command::Update {
             self.want_revoked(turn, Some(leader));

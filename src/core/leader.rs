@@ -49,13 +49,18 @@ impl Ticket {
     /// Sends a message to all others and keeps at it until they have acknowledged it.
     pub(crate) fn start_round<S: Sink>(&mut self, turn: &mut Turn<'_, S>, kind: RoundKind, reason: Reason, term: u32) {
         let now = turn.now.boot;
+        if kind == RoundKind::Heartbeat {
+            self.beat = self.beat.wrapping_add(1);
+        }
         let round = Round {
             kind,
+            beat: self.beat,
             number: turn.sequence.number(),
             reason,
             term,
             first_sent: now,
             acked: MemberSet::EMPTY.with(turn.me()),
+            refused: MemberSet::EMPTY,
             sendings: 1,
             resend_at: now + self.settings.timeout,
         };
@@ -85,8 +90,10 @@ impl Ticket {
         for member in to.iter() {
             let validity = match round.kind {
                 _ if self.is_manual() => Millis(0),
-                RoundKind::Heartbeat => lease::heartbeat_validity(&self.settings, turn.peers[member.at()].wordless),
-                RoundKind::Update => self.settings.expire,
+                RoundKind::Heartbeat if turn.peers[member.at()].wordless => {
+                    lease::validity_to_reference(&self.settings, round.beat)
+                }
+                RoundKind::Heartbeat | RoundKind::Update => self.settings.expire,
                 RoundKind::Revoke | RoundKind::StepDown => Millis(0),
             };
             self.send(turn, member, &Draft { validity, ..draft });
@@ -101,6 +108,9 @@ impl Ticket {
         if missing.is_empty() {
             self.round = None;
             return;
+        }
+        if round.refused != MemberSet::EMPTY && self.lease.is_none() {
+            return self.stand_again(turn);
         }
         if round.sendings > self.settings.retries {
             for member in missing.iter() {
@@ -146,7 +156,7 @@ impl Ticket {
         };
         let answers = match message.word {
             Some(word) => word.number == round.number,
-            None => message.term == round.term && turn.made_since(message, round.first_sent),
+            None => message.term == round.term && self.echoes(turn, &round, message),
         };
         // What was promised to another is no promise to us, whoever hands it on: nothing in a message says for whom it is.
         let promised = matches!(kind, RoundKind::Heartbeat | RoundKind::Update) && !self.is_manual();
@@ -157,6 +167,14 @@ impl Ticket {
         self.round = Some(round);
         self.count_acks(turn);
         Ok(())
+    }
+
+    /// Whether an acknowledgement of the reference was made for this round, as far as what it says of the time
+    /// can tell (S5).
+    fn echoes<S: Sink>(&self, turn: &Turn<'_, S>, round: &Round, message: &FromPeer) -> bool {
+        let counts = round.kind == RoundKind::Heartbeat && !self.is_manual();
+        let named = !counts || lease::is_echo(&self.settings, round.beat, message.validity, turn.settings.unit);
+        named && turn.made_since(message, round.first_sent)
     }
 
     fn count_acks<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
@@ -242,13 +260,24 @@ impl Ticket {
         match holder.filter(|_| self.promise.can_learn(now)) {
             Some(holder) => self.adopt(turn, holder, message.term, message.validity),
             None if message.header.outcome == Outcome::TermOutdated => {
-                self.become_follower(turn, None);
-                let reason = if self.is_asked_for() { Reason::Administrator } else { Reason::Again };
-                self.plan_election(turn, now, reason, None);
+                // A majority may be following us already, and would not help another: it is waited for.
+                let refused = round.refused.with(message.from);
+                self.round = Some(Round { refused, ..round });
+                let members = turn.settings.members.len();
+                if !is_majority(turn.everybody().minus(refused).len(), members) {
+                    self.stand_again(turn);
+                }
             }
             None => {}
         }
         Ok(())
+    }
+
+    /// Elected, but not confirmed: others know of a newer term.
+    fn stand_again<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        self.become_follower(turn, None);
+        let reason = if self.is_asked_for() { Reason::Administrator } else { Reason::Again };
+        self.plan_election(turn, turn.now.boot, reason, None);
     }
 
     // ---- ending ------------------------------------------------------------------------------

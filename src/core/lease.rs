@@ -11,6 +11,7 @@
 
 use crate::member::MemberIndex;
 use crate::settings::{TicketSettings, ValidityUnit};
+use crate::stamp::IMPRECISION;
 use crate::time::{Instant, Millis};
 use crate::view::Margins;
 
@@ -19,6 +20,11 @@ use crate::view::Margins;
 const DRIFT_PARTS: u64 = 250;
 /// The boot clock is read in whole milliseconds, rounded down, at both ends.
 const READING: Millis = Millis(2);
+/// How many heartbeats to the reference differ in their validity, before it is the same again. A late
+/// acknowledgement is told apart from one in time unless it comes as many rounds late.
+const TOLD_APART: u8 = 4;
+/// The reference rounds what it says down to a whole second.
+const ROUNDING: Millis = Millis(1_000);
 /// The longest time that a revoke in the store is given before the lease's end.
 const LONGEST_REVOKE_MARGIN: Millis = Millis(5_000);
 
@@ -37,11 +43,28 @@ pub fn lease_end(settings: &TicketSettings, first_sent: Instant) -> Instant {
     first_sent + (settings.expire - margins(settings).drift)
 }
 
-/// The validity in a heartbeat: a full `expire` (S4). To the reference, which counts from the receipt,
-/// a second more: that is how far before the heartbeat an acknowledgement of it may seem to be made
-/// (S5, see [`crate::stamp::Window::made_since`]). The update that follows says `expire` again.
-pub fn heartbeat_validity(settings: &TicketSettings, wordless: bool) -> Millis {
-    if wordless { settings.expire + crate::stamp::IMPRECISION } else { settings.expire }
+/// The validity in the heartbeat number `beat` of ours to the reference, which has no word for a number but
+/// says in its acknowledgement how long it has promised itself: so many seconds more than a full `expire`
+/// (S4) that the acknowledgement names its heartbeat (S5). One second more at least: so far before the
+/// heartbeat may an acknowledgement of it seem to be made (see [`crate::stamp::Window::made_since`]). The
+/// update that follows says `expire` again.
+pub fn validity_to_reference(settings: &TicketSettings, beat: u8) -> Millis {
+    settings.expire + Millis(IMPRECISION.0 * (1 + u64::from(beat % TOLD_APART)))
+}
+
+/// Whether an acknowledgement of the reference that says `echoed` answers the heartbeat number `beat` (S5).
+/// Seen at the reference: of 15 s it says 14 s, the time left a moment later, rounded down.
+pub fn is_echo(settings: &TicketSettings, beat: u8, echoed: Millis, unit: ValidityUnit) -> bool {
+    let said = validity(valid_for(validity_to_reference(settings, beat), unit), unit);
+    match unit {
+        ValidityUnit::Seconds => said == echoed + ROUNDING,
+        ValidityUnit::Milliseconds => echoed <= said && said < echoed + ROUNDING,
+    }
+}
+
+/// What an acknowledgement of ours says to the reference: as its own would (see [`is_echo`]).
+pub fn echo(said: Millis) -> Millis {
+    said - READING
 }
 
 /// When a holder whose lease ends at `lease_end` tells its store to revoke (S4).
@@ -124,10 +147,10 @@ pub fn valid_for(span: Millis, unit: ValidityUnit) -> u32 {
 }
 
 /// The longest validity that is believed: a member whose `expire` is more than twice ours is misconfigured.
-/// One that takes us for the reference says more than `expire` ([`heartbeat_validity`]), and what is left of
+/// One that takes us for the reference says more than `expire` ([`validity_to_reference`]), and what is left of
 /// the promise that is made of it is more again ([`Promise::make`]).
 pub fn longest_validity(settings: &TicketSettings) -> Millis {
-    let to_reference = heartbeat_validity(settings, true) + margins(settings).drift + READING;
+    let to_reference = validity_to_reference(settings, TOLD_APART - 1) + margins(settings).drift + READING;
     to_reference.max(settings.expire + settings.expire)
 }
 

@@ -123,7 +123,7 @@ impl Window {
     /// Whether an answer of the reference was made at or after `instant` of our boot clock, as far as
     /// the fastest message so far can tell (S5). Late answers to an earlier request fail, but for
     /// those made in the last second before it: the stamps are no better than that, and the validity of
-    /// the heartbeat makes up for it (see [`crate::lease::heartbeat_validity`]).
+    /// the heartbeat makes up for it (see [`crate::lease::validity_to_reference`]).
     pub fn made_since(&self, stamp: WallTime, instant: Instant) -> bool {
         match self.offset {
             Some(offset) => {

@@ -60,11 +60,15 @@ pub(crate) enum RoundKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Round {
     pub(crate) kind: RoundKind,
+    /// Which heartbeat it is, or follows.
+    pub(crate) beat: u8,
     pub(crate) number: u32,
     pub(crate) reason: Reason,
     pub(crate) term: u32,
     pub(crate) first_sent: Instant,
     pub(crate) acked: MemberSet,
+    /// Who knows of a newer term.
+    pub(crate) refused: MemberSet,
     pub(crate) sendings: u8,
     pub(crate) resend_at: Instant,
 }
@@ -133,6 +137,8 @@ pub struct Ticket {
     pub(crate) promise: Promise,
     /// Whose lease's end has not been noted yet.
     pub(crate) following: Option<MemberIndex>,
+    /// Counts the heartbeats, for those who have no word for their number.
+    pub(crate) beat: u8,
     pub(crate) ever_held: bool,
     /// The leader has revoked it on an administrator's word: not lost, not to be fought for.
     pub(crate) revoked: bool,
@@ -187,6 +193,7 @@ impl Ticket {
             heard_term: 0,
             promise: Promise::default(),
             following: None,
+            beat: 0,
             ever_held: false,
             revoked: false,
             released_term: None,

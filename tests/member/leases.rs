@@ -1,11 +1,13 @@
 //! What counts for a lease and for an election, and what is asked for: S4, S5, S6.
 
 use super::fixture::{EXPIRE, Words, id};
-use super::member::{Member, ack, follower, heartbeat, leader, seconds, step_down, vote, wordless};
+use super::member::{
+    Member, ack, follower, heartbeat, leader, reference_ack, refusal, seconds, step_down, vote, wordless,
+};
 use booth_core::options::Word;
 use booth_core::sink::Record;
 use booth_core::view::Role;
-use booth_core::wire::Command;
+use booth_core::wire::{Command, Outcome};
 
 /// The word of a vote that answers this.
 fn remembers(number: u32) -> Word {
@@ -26,7 +28,7 @@ fn has_won(member: &Member) -> bool {
 }
 
 #[test]
-fn s4_a_heartbeat_asks_for_a_whole_lease_and_of_the_reference_for_a_second_more() {
+fn s4_a_heartbeat_asks_for_a_whole_lease_and_of_the_reference_for_some_seconds_more() {
     let mut member = Member::ready(0);
     member.hears(2, Words::new(Command::Status, super::member::T));
     member.is_elected();
@@ -34,10 +36,20 @@ fn s4_a_heartbeat_asks_for_a_whole_lease_and_of_the_reference_for_a_second_more(
     // The arbitrator has spoken with a word since.
     assert_eq!(asked, [(1, seconds(EXPIRE)), (2, seconds(EXPIRE))]);
     member.hears(2, Words::new(Command::Status, super::member::T));
-    member.done.clear();
-    member.pass(EXPIRE.0 / 2);
-    let asked: Vec<_> = member.sent(Command::Heartbeat, None).iter().map(|said| (said.to, said.valid_for)).collect();
-    assert_eq!(asked[..2], [(1, seconds(EXPIRE)), (2, seconds(EXPIRE) + 1)]);
+    let mut more = Vec::new();
+    for _ in 0..5 {
+        member.done.clear();
+        member.pass(EXPIRE.0 / 2);
+        let asked = member.sent(Command::Heartbeat, None);
+        assert_eq!((asked[0].to, asked[0].valid_for), (1, seconds(EXPIRE)));
+        assert_eq!(asked[1].to, 2);
+        more.push(asked[1].valid_for - seconds(EXPIRE));
+        member.hears(2, reference_ack(0, &asked[1]));
+        let updates = member.sent(Command::Update, None);
+        assert_eq!((updates[1].to, updates[1].valid_for), (2, seconds(EXPIRE)));
+    }
+    more.sort();
+    assert_eq!(more[..3], [1, 2, 3], "no two of four are alike: {more:?}");
 }
 
 /// Suspended between a renewal's heartbeat and its acknowledgement, which waits in the socket.
@@ -113,10 +125,67 @@ fn s5_an_acknowledgement_counts_for_the_leader_that_it_names() {
     let end = member.view().expires;
     member.pass(EXPIRE.0 / 2);
     let renewal = *member.sent(Command::Heartbeat, None).last().unwrap();
-    member.hears(2, wordless(ack(1, &renewal)));
+    member.hears(2, reference_ack(1, &renewal));
     assert_eq!(member.view().expires, end, "promised to another");
-    member.hears(2, wordless(ack(0, &renewal)));
+    member.hears(2, reference_ack(0, &renewal));
     assert!(member.view().expires > end);
+}
+
+/// What a member of the reference said had been late all the time, so that its clock was taken to be behind by as much.
+/// When nothing of the leader's reached it any more, what it had said before still came, seemed to be new, and renewed a
+/// lease that nobody had promised.
+#[test]
+fn s5_an_acknowledgement_of_the_reference_counts_for_the_heartbeat_that_it_echoes() {
+    const LATE: u64 = 255_000;
+    let mut member = Member::ready(0);
+    let first = member.says(2, Words::new(Command::Status, super::member::T));
+    member.pass(LATE);
+    member.arrives(&first);
+    member.asks(1, Command::ClientGrant);
+    member.gets_vote(1);
+    let heartbeat = *member.sent(Command::Heartbeat, None).last().unwrap();
+    let to_another = *member.sent(Command::Heartbeat, None).first().unwrap();
+    assert_eq!((to_another.to, heartbeat.to), (1, 2));
+    member.hears(1, ack(0, &to_another));
+    let end = member.view().expires.unwrap();
+    // It was sent again and again, and is acknowledged at last.
+    member.pass(50_000);
+    let late = member.says(2, reference_ack(0, &heartbeat));
+    member.pass(LATE);
+    let renewal = *member.sent(Command::Heartbeat, None).last().unwrap();
+    assert!(renewal.to == 2 && renewal.word.number != heartbeat.word.number, "the next round");
+    member.arrives(&late);
+    assert_eq!(member.view().expires, Some(end), "an answer to what was asked before");
+    member.hears(2, reference_ack(0, &renewal));
+    assert!(member.view().expires > Some(end));
+}
+
+/// The word of one that had been away and knew of a newer term came just before the acknowledgements of the others. The
+/// leader withdrew, and they refused everybody else for as long as they had promised it.
+#[test]
+fn l1_who_is_elected_waits_for_a_majority_in_spite_of_one_refusal() {
+    let refused = |by: &[u8]| {
+        let (mut member, word, term) = candidate(Some(Record::default()));
+        for from in [1, 2] {
+            member.hears(from, vote(0, term, remembers(word.number)));
+        }
+        let heartbeat = *member.sent(Command::Heartbeat, None).last().unwrap();
+        for from in by {
+            member.hears(*from, refusal(Command::Heartbeat, Outcome::TermOutdated, &heartbeat, term + 3));
+        }
+        (member, heartbeat)
+    };
+    let (mut member, heartbeat) = refused(&[1]);
+    member.hears(2, ack(0, &heartbeat));
+    assert!(member.view().role == Role::Leader && member.view().expires.is_some());
+    // It does not come.
+    let (mut member, heartbeat) = refused(&[1]);
+    member.done.clear();
+    member.pass(6_000);
+    assert!(member.calls().iter().any(|call| call.term > heartbeat.term + 3), "{:?}", member.done);
+    // It cannot come.
+    let (member, _) = refused(&[1, 2]);
+    assert_ne!(member.view().role, Role::Leader);
 }
 
 /// Whether the winner of these votes says that no other lease can run.

@@ -373,6 +373,11 @@ pub fn refusal(of: Command, outcome: Outcome, said: &Said, term: u32) -> Words<'
     Words { request: Some(of), outcome, term, options, ..Words::new(Command::Reject, T) }
 }
 
+/// The reference acknowledges a heartbeat with the time left of it, a moment later and rounded down.
+pub fn reference_ack(leader: u8, heartbeat: &Said) -> Words<'static> {
+    Words { valid_for: heartbeat.valid_for - 1, ..wordless(ack(leader, heartbeat)) }
+}
+
 /// The same as the reference says it.
 pub fn wordless(words: Words<'_>) -> Words<'_> {
     Words { options: 0, ..words }

@@ -6,6 +6,7 @@ use booth_core::input::{StoreResult, StoredTicket};
 use booth_core::member::SiteId;
 use booth_core::options::Word;
 use booth_core::sink::Record;
+use booth_core::time::Millis;
 use booth_core::view::Role;
 use booth_core::wire::{Command, Outcome, Reason};
 
@@ -32,6 +33,25 @@ fn s2_a_promise_is_recorded_before_its_acknowledgement_leaves() {
     let recorded = position(&member, |done| matches!(done, Done::Journal(record) if record.active));
     let sent = position(&member, |done| matches!(done, Done::Send(said) if said.command == Command::Ack));
     assert!(recorded < sent, "{:?}", member.done);
+}
+
+/// Where all had answered, but not enough for anybody, the same question went out again at once: ten times a second, in a
+/// new term each time.
+#[test]
+fn l1_who_has_lost_by_all_answers_asks_again_when_the_time_for_them_is_over() {
+    let mut member = Member::ready(1);
+    member.hears(0, heartbeat(0, 3));
+    member.pass(LONG);
+    let lost = *member.calls().last().expect("it stands for a lost ticket");
+    member.done.clear();
+    for from in [0, 2] {
+        member.hears(from, vote(0, lost.term, Word { remembers: true, ..lost.word }));
+    }
+    let left = (lost.at + Millis(5_000)).since(member.now.boot).0;
+    member.pass(left - 1);
+    assert!(member.calls().is_empty(), "{:?}", member.done);
+    member.pass(1_000);
+    assert!(member.calls().iter().all(|call| call.term == lost.term + 1) && !member.calls().is_empty());
 }
 
 #[test]

@@ -142,9 +142,9 @@ pub const MUTANTS: &[Mutant] = &[
         "S4",
         "a heartbeat asks for a promise of half the lease that is counted on",
         &[edit(
-            "lease.rs",
-            "if wordless { settings.expire + crate::stamp::IMPRECISION } else { settings.expire }",
-            "Millis(settings.expire.0 / 2)",
+            "leader.rs",
+            "RoundKind::Heartbeat | RoundKind::Update => [[self.settings.expire]],",
+            "Millis(self.settings.expire.0 / 2)",
         )],
         &[Member],
     ),
@@ -152,11 +152,7 @@ pub const MUTANTS: &[Mutant] = &[
         "no-second-more-for-the-reference",
         "S5",
         "a reference follower is asked for no more than `expire`, though its stamps are off by a second",
-        &[edit(
-            "lease.rs",
-            "if wordless { settings.expire + crate::stamp::IMPRECISION } else { settings.expire }",
-            "settings.expire",
-        )],
+        &[edit("lease.rs", "IMPRECISION.0 * (1 + u64::from(beat % TOLD_APART))", "0")],
         &[Member],
     ),
     mutant(
@@ -192,10 +188,28 @@ pub const MUTANTS: &[Mutant] = &[
         "an acknowledgement of the reference counts whenever it was made",
         &[edit(
             "leader.rs",
-            "message.term == round.term && turn.made_since(message, round.first_sent)",
+            "message.term == round.term && self.echoes(turn, &round, message)",
             "message.term == round.term",
         )],
         &[Rules],
+    ),
+    mutant(
+        "echo-of-another-heartbeat-counts",
+        "S5",
+        "an acknowledgement of the reference counts whichever heartbeat it echoes, if its stamp seems young enough",
+        &[edit(
+            "leader.rs",
+            "named && turn.made_since(message, round.first_sent)",
+            "turn.made_since(message, round.first_sent)",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "heartbeats-are-all-alike",
+        "S5",
+        "all heartbeats to the reference ask for the same time",
+        &[edit("leader.rs", "self.beat = self.beat.wrapping_add(1);", "")],
+        &[Member],
     ),
     mutant(
         "ack-of-another-leader-counts",

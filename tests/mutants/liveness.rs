@@ -32,7 +32,25 @@ pub const MUTANTS: &[Mutant] = &[
         "election-tried-once",
         "L1",
         "an election that nobody wins is not tried again",
-        &[edit("election.rs", "self.plan_election(turn, now, ballot.reason, None);", "")],
+        &[edit("election.rs", "self.plan_election(turn, from, ballot.reason, None);", "")],
+        &[Member],
+    ),
+    mutant(
+        "asks-again-at-once",
+        "L1",
+        "who has lost by all answers asks for them again at once, in a new term each time",
+        &[edit("election.rs", "if administrator { turn.now.boot } else { ballot.ends_at }", "turn.now.boot")],
+        &[Member],
+    ),
+    mutant(
+        "withdraws-at-one-refusal",
+        "L1",
+        "who is elected withdraws at the first refusal, though a majority may be following already",
+        &[edit(
+            "leader.rs",
+            "!is_majority(turn.everybody().minus(refused).len(), members)",
+            "{ let _ = members; true }",
+        )],
         &[Member],
     ),
     mutant(
