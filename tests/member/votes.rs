@@ -272,19 +272,24 @@ fn l3_a_revoke_is_remembered_over_a_restart() {
 /// Two members that were bound still answered each call at once, and were called again at once.
 #[test]
 fn l1_refusals_of_members_that_are_bound_start_no_storm() {
-    let record = Record { term: 5, leader: Some(id(1)), ..Record::default() };
-    let mut member = Member::start(0, Some(record));
-    member.catch_up();
-    member.pass(LONG);
-    let own = *member.calls().last().expect("it was lost");
-    let started = own.at;
-    member.pass(500);
-    let number = member.calls().len();
-    for from in [1, 2] {
-        member.hears(from, refusal(Command::VoteRequest, Outcome::TermStillValid, &own, own.term));
+    for by_administrator in [false, true] {
+        let record = Record { term: 5, leader: Some(id(1)), ..Record::default() };
+        let mut member = Member::start(0, Some(record));
+        member.catch_up();
+        member.pass(LONG);
+        if by_administrator {
+            member.asks(1, Command::ClientGrant);
+        }
+        let own = *member.calls().last().expect("it was lost");
+        let started = own.at;
+        member.pass(500);
+        let number = member.calls().len();
+        for from in [1, 2] {
+            member.hears(from, refusal(Command::VoteRequest, Outcome::TermStillValid, &own, own.term));
+        }
+        member.pass(4_000 - member.now.boot.since(started).0.min(4_000));
+        assert_eq!(member.calls().len(), number, "{:?}", member.done);
     }
-    member.pass(4_000 - member.now.boot.since(started).0.min(4_000));
-    assert_eq!(member.calls().len(), number, "{:?}", member.done);
 }
 
 #[test]
