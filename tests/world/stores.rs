@@ -155,8 +155,9 @@ impl World {
             self.grants_of[ticket.at()] += u64::from(granted);
         }
         // A renewal says nothing new: where a revoke was asked for at a member that is cut off, and then a grant, that
-        // revoke is still passed on.
-        if granted && !before.granted && !self.given_up.contains(&ticket.at()) {
+        // revoke is still passed on. What comes behind the end of its daemon nobody has been told of.
+        let told = self.hosts[host].life == life && self.is_up(host);
+        if told && granted && !before.granted && !self.given_up.contains(&ticket.at()) {
             self.wanted.insert(ticket.at());
         }
         self.look_after(host, ticket.at());
