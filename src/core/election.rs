@@ -306,7 +306,10 @@ impl Ticket {
             self.refuse(turn, message, Outcome::TermStillValid);
             return Ok(());
         }
-        let led = message.term == self.term && self.term_leader.is_some_and(|leader| leader != candidate);
+        // Nor in a term that the candidate has led itself: ours ask in the next one, unless they have no memory of it.
+        // What was said about the old lease would be taken for the new one's.
+        let led = message.term == self.term
+            && self.term_leader.is_some_and(|leader| leader != candidate || message.word.is_some());
         let voted_later = self.voted.is_some_and(|(term, _)| term > message.term);
         if message.term < self.term || led || voted_later {
             self.refuse(turn, message, Outcome::TermOutdated);

@@ -54,6 +54,25 @@ fn l1_who_has_lost_by_all_answers_asks_again_when_the_time_for_them_is_over() {
     assert!(member.calls().iter().all(|call| call.term == lost.term + 1) && !member.calls().is_empty());
 }
 
+/// A site without memory was elected in a term that it had led before. When its lease was contested, a revoke of that
+/// earlier lease, by which a member had kept away, passed for one of the new, and the ticket was given up.
+#[test]
+fn l3_who_has_led_in_a_term_leads_in_it_no_second_time() {
+    let mut member = follower(5);
+    member.pass(LONG);
+    member.hears(0, call(0, 5));
+    assert!(!member.has_voted_for(0));
+    let refused = *member.sent(Command::Reject, Some(Command::VoteRequest)).last().expect("it is told");
+    assert_eq!((refused.to, refused.term), (0, 5));
+    member.hears(0, call(0, 6));
+    assert!(member.has_voted_for(0));
+    // The reference asks in an old term where that has ended without a tie.
+    let mut member = follower(5);
+    member.pass(LONG);
+    member.hears(0, wordless(call(0, 5)));
+    assert!(member.has_voted_for(0));
+}
+
 #[test]
 fn s1_nobody_gets_a_vote_in_a_term_that_is_behind_us_or_led_by_another() {
     let mut member = follower(5);

@@ -156,6 +156,13 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "term-led-twice",
+        "L3",
+        "who has led in a term may be elected in it again",
+        &[edit("election.rs", "leader != candidate || message.word.is_some()", "leader != candidate")],
+        &[Member],
+    ),
+    mutant(
         "revoke-forgotten-by-a-restart",
         "L3",
         "a restarted member helps a site that has missed an administrator's revoke",
