@@ -53,7 +53,7 @@ impl Ticket {
         let delay = self.election_delay(turn, lost);
         let mut at = from.max(turn.now.boot);
         if !self.promise.allows(me, at) {
-            at = self.promise.hold();
+            at = self.promise.free_at(me);
         }
         if let Some(until) = self.forgetful_until.filter(|_| self.too_forgetful(reason, me, turn.now.boot)) {
             at = at.max(until);
@@ -323,8 +323,8 @@ impl Ticket {
             return Ok(());
         }
         let number = message.word.map_or(0, |word| word.number);
-        let deferred =
-            Deferred { candidate, term: message.term, reason: message.header.reason, number, at: self.promise.hold() };
+        let (reason, at) = (message.header.reason, self.promise.free_at(candidate));
+        let deferred = Deferred { candidate, term: message.term, reason, number, at };
         if !self.promise.allows_vote(candidate, now) {
             // S3. Silence, and the vote as soon as it may be given, if the candidate can still be waiting.
             let soon = deferred.at.since(now) <= self.settings.timeout;

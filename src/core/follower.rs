@@ -85,6 +85,9 @@ impl Ticket {
         // The reference counts its lease from the arrival of our answer (and its clock drifts as well).
         let slack = if message.word.is_some() { Millis(0) } else { lease::margins(&self.settings).drift };
         self.promise.make(&self.settings, leader, now, message.validity, slack);
+        if message.word.is_some_and(|word| word.settled) {
+            self.promise.settle();
+        }
         if message.term > self.term || self.term_leader.is_none() {
             self.term = message.term.max(self.term);
             self.term_leader = Some(leader);

@@ -161,6 +161,9 @@ pub struct Promise {
     to: Option<MemberIndex>,
     end: Instant,
     hold: Instant,
+    /// Until when `acquire-after` of the holder before that one runs, as far as its own hold has not passed:
+    /// nobody at all is helped.
+    earlier: Instant,
     /// The longest span that it was made for; what is remembered of it over a restart.
     span: Millis,
     /// Not made by us but heard of: a reason to wait, nothing that binds, and never passed on. (Two
@@ -181,7 +184,8 @@ impl Promise {
         start: Instant,
     ) -> Promise {
         let end = span.map_or(start, |span| start + span.max(settings.expire) + margins(settings).drift);
-        Promise { to, end, hold: end + hold(settings), span: span.unwrap_or_default(), hearsay: false }
+        let span = span.unwrap_or_default();
+        Promise { to, end, hold: end + hold(settings), earlier: Instant(0), span, hearsay: false }
     }
 
     /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
@@ -203,7 +207,8 @@ impl Promise {
     pub fn learn(&mut self, settings: &TicketSettings, leader: MemberIndex, now: Instant, validity: Millis) {
         if self.can_learn(now) {
             let end = now + READING + validity;
-            *self = Promise { to: Some(leader), end, hold: end + hold(settings), span: Millis(0), hearsay: true };
+            let hold = end + hold(settings);
+            *self = Promise { to: Some(leader), end, hold, earlier: Instant(0), span: Millis(0), hearsay: true };
         }
     }
 
@@ -220,7 +225,16 @@ impl Promise {
     fn extend(&mut self, settings: &TicketSettings, leader: MemberIndex, end: Instant, span: Millis) {
         let same = self.owed_to() == Some(leader);
         let (end, span) = if same { (end.max(self.end), span.max(self.span)) } else { (end, span) };
-        *self = Promise { to: Some(leader), end, hold: end + hold(settings), span, hearsay: false };
+        let earlier = match same || self.hearsay {
+            true => self.earlier,
+            false => self.hold.max(self.earlier),
+        };
+        *self = Promise { to: Some(leader), end, hold: end + hold(settings), earlier, span, hearsay: false };
+    }
+
+    /// The leader vouches for it that no other lease can run, nor `acquire-after` behind one.
+    pub fn settle(&mut self) {
+        self.earlier = Instant(0);
     }
 
     /// The leader has said that it no longer holds the ticket (S3): nobody else is helped for
@@ -237,13 +251,13 @@ impl Promise {
         if self.owed_to().is_none_or(|to| to == me) {
             let held = if self.owes_a_stranger(now) { self.hold } else { now };
             let (end, hold) = (self.end.min(now), held.max(now + hold(settings)));
-            *self = Promise { to: Some(me), end, hold, span: Millis(0), hearsay: false };
+            *self = Promise { to: Some(me), end, hold, earlier: self.earlier, span: Millis(0), hearsay: false };
         }
     }
 
     /// Forgets a promise that has run out, hold and all.
     pub fn forget_if_over(&mut self, now: Instant) {
-        if now >= self.hold {
+        if now >= self.over_at() {
             *self = Promise::default();
         }
     }
@@ -283,6 +297,16 @@ impl Promise {
         self.end
     }
 
+    /// From when anybody may be helped.
+    pub fn over_at(&self) -> Instant {
+        self.hold.max(self.earlier)
+    }
+
+    /// From when `candidate` may be helped (S3).
+    pub fn free_at(&self, candidate: MemberIndex) -> Instant {
+        if self.to == Some(candidate) { self.earlier } else { self.over_at() }
+    }
+
     /// From when another may be helped: the end + `acquire-after` (S3).
     pub fn hold(&self) -> Instant {
         self.hold
@@ -300,7 +324,7 @@ impl Promise {
 
     /// Whether `candidate` may have the ticket now as far as we know, made promises and hearsay alike.
     pub fn allows(&self, candidate: MemberIndex, now: Instant) -> bool {
-        self.to == Some(candidate) || now >= self.hold
+        now >= self.free_at(candidate)
     }
 
     /// What is left of it.
@@ -356,6 +380,22 @@ mod tests {
         assert!(!promise.runs(Instant(5_000)));
         assert!(!promise.allows(MemberIndex(1), Instant(5_000 + A - 1)));
         assert!(promise.allows(MemberIndex(1), Instant(5_000) + hold(&settings)));
+    }
+
+    #[test]
+    fn acquire_after_outlasts_a_leader_in_between_who_does_not_vouch_for_it_s3() {
+        let settings = ticket("T", D, A);
+        let (first, second) = (MemberIndex(0), MemberIndex(1));
+        let mut promise = Promise::default();
+        promise.make(&settings, first, Instant(0), Millis(D), Millis(0));
+        let (ended, over) = (promise.end(), promise.hold());
+        promise.make(&settings, second, ended, Millis(D), Millis(0));
+        promise.release(&settings, ended, true);
+        assert!(!promise.allows(second, over - Millis(1)) && !promise.allows(first, over - Millis(1)));
+        assert!(promise.allows(second, over) && promise.allows(first, over));
+        promise.make(&settings, second, ended, Millis(D), Millis(0));
+        promise.settle();
+        assert!(promise.allows(second, ended), "the leader vouches for it");
     }
 
     #[test]

@@ -499,7 +499,7 @@ impl Ticket {
             self.lease.map(|end| lease::give_up_at(&self.settings, end)),
             self.stale_until,
             (promised && self.following.is_some()).then_some(self.promise.end()),
-            promised.then_some(self.promise.hold()),
+            promised.then_some(self.promise.over_at()),
             self.forgetful_until,
             self.catching_up,
             self.deferred.map(|deferred| deferred.at),

@@ -8,12 +8,22 @@ pub const MUTANTS: &[Mutant] = &[
         "no-hold-behind-a-promise",
         "S3",
         "another is helped as soon as a promise ends",
-        &[edit(
-            "lease.rs",
-            "self.to == Some(candidate) || now >= self.hold",
-            "self.to == Some(candidate) || now >= self.end",
-        )],
+        &[edit("lease.rs", "if self.to == Some(candidate) { self.earlier } else { [[self.over_at()]] }", "self.end")],
         &[Member, Simulation(200), Model("failover_held_back")],
+    ),
+    mutant(
+        "hold-forgotten-for-the-next-leader",
+        "S3",
+        "who follows another leader forgets the acquire-after of the holder before",
+        &[edit("lease.rs", "false => [[self.hold.max(self.earlier)]],", "Instant(0)")],
+        &[Unit],
+    ),
+    mutant(
+        "earlier-hold-in-spite-of-the-leaders-word",
+        "L1",
+        "an earlier holder's acquire-after is kept though the leader vouches for it that it is over",
+        &[edit("lease.rs", "self.earlier = Instant(0);", "")],
+        &[Unit],
     ),
     mutant(
         "hold-by-a-fast-clock",
@@ -42,7 +52,7 @@ pub const MUTANTS: &[Mutant] = &[
         "who was the leader helps another as soon as its store says revoked",
         &[edit(
             "lease.rs",
-            "*self = Promise { to: Some(me), end, hold, span: Millis(0), hearsay: false };",
+            "*self = Promise { to: Some(me), end, hold, earlier: self.earlier, span: Millis(0), hearsay: false };",
             "{ let _ = (end, hold, me); *self = Promise::default(); }",
         )],
         &[Member],
@@ -53,8 +63,8 @@ pub const MUTANTS: &[Mutant] = &[
         "a restarted member helps another as soon as the remembered promise ends",
         &[edit(
             "lease.rs",
-            "Promise { to, end, hold: end + hold(settings), span: span.unwrap_or_default(), hearsay: false }",
-            "Promise { to, end, hold: end, span: span.unwrap_or_default(), hearsay: false }",
+            "Promise { to, end, hold: end + hold(settings), earlier: Instant(0), span, hearsay: false }",
+            "Promise { to, end, hold: end, earlier: Instant(0), span, hearsay: false }",
         )],
         &[Unit],
     ),
@@ -62,7 +72,7 @@ pub const MUTANTS: &[Mutant] = &[
         "hold-forgotten-with-the-promise",
         "S3",
         "a promise is forgotten at its end, its hold with it",
-        &[edit("lease.rs", "if [[now >= self.hold]] {", "now >= self.end")],
+        &[edit("lease.rs", "if [[now >= self.over_at()]] {", "now >= self.end")],
         &[Member, Simulation(200)],
     ),
     mutant(
