@@ -59,9 +59,9 @@
 //! followers nobody else gets while they keep their memory; what a reference leader holds by our
 //! acknowledgements nobody else gets because an update was lost.
 //! The reference has no word for the number of a heartbeat, but its acknowledgement says how long it has promised
-//! itself, and four heartbeats in a row ask for different times: so an answer to an earlier one does not count
-//! (S5), unless it comes as late as a multiple of four rounds *and* its stamp does not tell, because all that
-//! this member has sent for hours came as late.
+//! itself, and the heartbeats of an `expire` (16 of them at most) ask for different times: so an answer to an
+//! earlier one does not count (S5), unless it comes later than that *and* its stamp does not tell, because all
+//! that this member has sent for hours came as late.
 //!
 //! # What an administrator must not do
 //!
@@ -109,7 +109,7 @@
 //! **Without a key** (no `authfile`) the sender's address is all there is. Who can send with a member's
 //! address (any host of an unfiltered network, since UDP has no handshake) can do what the key's holder
 //! can. `boothctl check` says so. There are no stamps either, so among reference members an
-//! acknowledgement that comes a multiple of four rounds late counts for the round that runs. Use a key.
+//! acknowledgement that comes later than `expire` can count for the round that runs. Use a key.
 //!
 //! **Clocks.** Leases use the boot clock's *rate* only: it must be right within 2 ‰ at each member (S4), which
 //! NTP's slewing (0.5 ‰) keeps, and a virtual machine whose time stands still does not: see below. The wall

@@ -56,7 +56,7 @@ fn run(seed: u64, told: Told, tally: &mut Tally) -> World {
     let mut dice = Dice::new(seed ^ 0x5EED);
     let mut world = plan::world(&mut dice, seed, told);
     // Without a key there are no stamps, and an answer of a peer that speaks as the reference passes for one to what
-    // was said four rounds later (S5): a limit that `booth::safety` names.
+    // was said more than `expire` later (S5): a limit that `booth::safety` names.
     world.mixed = dice.chance(300) && world.plan.key;
     for host in 0..world.hosts.len() {
         world.hosts[host].wordless = world.mixed && dice.chance(500);

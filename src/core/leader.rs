@@ -49,12 +49,9 @@ impl Ticket {
     /// Sends a message to all others and keeps at it until they have acknowledged it.
     pub(crate) fn start_round<S: Sink>(&mut self, turn: &mut Turn<'_, S>, kind: RoundKind, reason: Reason, term: u32) {
         let now = turn.now.boot;
-        if kind == RoundKind::Heartbeat {
-            self.beat = self.beat.wrapping_add(1);
-        }
         let round = Round {
             kind,
-            beat: self.beat,
+            beat: lease::next_beat(&self.settings, &self.beats, now),
             number: turn.sequence.number(),
             reason,
             term,
@@ -91,6 +88,7 @@ impl Ticket {
             let validity = match round.kind {
                 _ if self.is_manual() => Millis(0),
                 RoundKind::Heartbeat if turn.peers[member.at()].wordless => {
+                    self.beats[usize::from(round.beat)] = turn.now.boot;
                     lease::validity_to_reference(&self.settings, round.beat)
                 }
                 RoundKind::Heartbeat | RoundKind::Update => self.settings.expire,

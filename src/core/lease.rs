@@ -20,9 +20,8 @@ use crate::view::Margins;
 const DRIFT_PARTS: u64 = 250;
 /// The boot clock is read in whole milliseconds, rounded down, at both ends.
 const READING: Millis = Millis(2);
-/// How many heartbeats to the reference differ in their validity, before it is the same again. A late
-/// acknowledgement is told apart from one in time unless it comes as many rounds late.
-const TOLD_APART: u8 = 4;
+/// How many heartbeats to the reference can be told apart by their validity.
+pub const TOLD_APART: usize = 16;
 /// The reference rounds what it says down to a whole second.
 const ROUNDING: Millis = Millis(1_000);
 /// The longest time that a revoke in the store is given before the lease's end.
@@ -49,7 +48,16 @@ pub fn lease_end(settings: &TicketSettings, first_sent: Instant) -> Instant {
 /// heartbeat may an acknowledgement of it seem to be made (see [`crate::stamp::Window::made_since`]). The
 /// update that follows says `expire` again.
 pub fn validity_to_reference(settings: &TicketSettings, beat: u8) -> Millis {
-    settings.expire + Millis(IMPRECISION.0 * (1 + u64::from(beat % TOLD_APART)))
+    settings.expire + Millis(IMPRECISION.0 * (1 + u64::from(beat)))
+}
+
+/// A number for the next heartbeat to the reference, below [`TOLD_APART`]: the least that was not sent for
+/// `expire`, so that an acknowledgement that comes less late than that names no other; where there is none,
+/// the one that was sent longest ago. `sent` tells for each when that was.
+pub fn next_beat(settings: &TicketSettings, sent: &[Instant; TOLD_APART], now: Instant) -> u8 {
+    let is_free = |sent: &Instant| now >= *sent + settings.expire;
+    let free = sent.iter().position(is_free).or_else(|| (0..TOLD_APART).min_by_key(|at| sent[*at]));
+    free.unwrap_or_default() as u8
 }
 
 /// Whether an acknowledgement of the reference that says `echoed` answers the heartbeat number `beat` (S5).
@@ -150,7 +158,7 @@ pub fn valid_for(span: Millis, unit: ValidityUnit) -> u32 {
 /// One that takes us for the reference says more than `expire` ([`validity_to_reference`]), and what is left of
 /// the promise that is made of it is more again ([`Promise::make`]).
 pub fn longest_validity(settings: &TicketSettings) -> Millis {
-    let to_reference = validity_to_reference(settings, TOLD_APART - 1) + margins(settings).drift + READING;
+    let to_reference = validity_to_reference(settings, TOLD_APART as u8 - 1) + margins(settings).drift + READING;
     to_reference.max(settings.expire + settings.expire)
 }
 

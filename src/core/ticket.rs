@@ -60,7 +60,7 @@ pub(crate) enum RoundKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Round {
     pub(crate) kind: RoundKind,
-    /// Which heartbeat it is, or follows.
+    /// Which heartbeat it is, for those who have no word for its number.
     pub(crate) beat: u8,
     pub(crate) number: u32,
     pub(crate) reason: Reason,
@@ -137,8 +137,8 @@ pub struct Ticket {
     pub(crate) promise: Promise,
     /// Whose lease's end has not been noted yet.
     pub(crate) following: Option<MemberIndex>,
-    /// Counts the heartbeats, for those who have no word for their number.
-    pub(crate) beat: u8,
+    /// When the heartbeat of each number was sent last to somebody who has no word for it.
+    pub(crate) beats: [Instant; lease::TOLD_APART],
     pub(crate) ever_held: bool,
     /// The leader has revoked it on an administrator's word: not lost, not to be fought for.
     pub(crate) revoked: bool,
@@ -193,7 +193,7 @@ impl Ticket {
             heard_term: 0,
             promise: Promise::default(),
             following: None,
-            beat: 0,
+            beats: [Instant(0); lease::TOLD_APART],
             ever_held: false,
             revoked: false,
             released_term: None,
