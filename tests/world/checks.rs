@@ -5,6 +5,7 @@
 
 use super::{World, address};
 use booth_core::member::{MemberIndex, MemberSet, SiteId, is_majority};
+use booth_core::options::Word;
 use booth_core::settings::{Mode, TicketIndex};
 use booth_core::sink::{Record, StoreTicket};
 use booth_core::time::{Instant, Millis, Now};
@@ -114,6 +115,11 @@ impl World {
 
     pub(super) fn is_manual(&self, ticket: usize) -> bool {
         self.plan.tickets[ticket].mode == Mode::Manual
+    }
+
+    /// The newest term that any member of ours knows.
+    pub(super) fn newest_term(&self, ticket: usize) -> u32 {
+        self.checks.members.iter().map(|member| member.tickets[ticket].view.term).max().unwrap_or_default()
     }
 
     /// A member has started with these memories.
@@ -315,11 +321,20 @@ impl World {
         wire::decode(&plain[..length], None).unwrap()
     }
 
-    /// When a leader says that it no longer holds the ticket.
+    /// When a leader says that it no longer holds the ticket; as much earlier as `acquire-after` where it says that
+    /// nothing runs any more, which must be true (S9).
     fn note_releases(&mut self, from: usize, ticket: usize, header: &Header, term: u32) {
-        if matches!((header.command, header.request), (Command::Vote | Command::Revoke, None)) {
-            self.checks.members[from].releases.entry((ticket, term)).or_insert(self.now_ms);
+        if !matches!((header.command, header.request), (Command::Vote | Command::Revoke, None)) {
+            return;
         }
+        let Millis(after) = self.plan.tickets[ticket].acquire_after;
+        let stopped = Word::parse(header.options).is_some_and(|word| word.stopped);
+        let last = self.checks.holdings[ticket].last.filter(|(holder, _)| *holder == from);
+        let runs = last.is_some_and(|(_, ended)| self.now_ms < ended + after);
+        let name = &self.hosts[from].name;
+        assert!(!stopped || !runs, "S9: {name} says that nothing runs, held until {last:?}\n{}", self.story());
+        let free = if stopped { self.now_ms.saturating_sub(after) } else { self.now_ms };
+        self.checks.members[from].releases.entry((ticket, term)).and_modify(|at| *at = free.min(*at)).or_insert(free);
     }
 
     /// S1, S2: what a vote or an acknowledgement promises is in the journal when it leaves.

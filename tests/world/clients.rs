@@ -16,9 +16,8 @@ impl World {
         if let Some(at) = self.plan.tickets.iter().position(|known| known.name == ticket) {
             if command == Command::ClientRevoke {
                 self.wanted.remove(&at);
-                self.given_up.insert(at);
-            } else {
-                self.given_up.remove(&at);
+                let newest = self.newest_term(at);
+                self.given_up.insert(at, newest);
             }
             if command == Command::ClientGrant && options & FORCE != 0 {
                 self.forced.insert(at);

@@ -106,8 +106,8 @@ pub struct World {
     pub forced: BTreeSet<usize>,
     /// Tickets that were granted and not revoked by an administrator since (L1).
     pub wanted: BTreeSet<usize>,
-    /// Tickets that an administrator has asked to be revoked, wherever, and has not asked for since.
-    given_up: BTreeSet<usize>,
+    /// Tickets that an administrator has asked to be revoked, wherever, and the newest term that was known then.
+    given_up: BTreeMap<usize, u32>,
     checks: Checks,
     /// Where there is one, S0 is not checked: who held what is written down, to be judged later.
     pub ledger: Option<Ledger>,
@@ -168,7 +168,7 @@ impl World {
             waiting: BTreeMap::new(),
             forced: BTreeSet::new(),
             wanted: BTreeSet::new(),
-            given_up: BTreeSet::new(),
+            given_up: BTreeMap::new(),
             ledger: None,
             guard_ms: stores::NEVER,
             events: 0,

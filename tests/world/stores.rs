@@ -154,10 +154,11 @@ impl World {
             self.grants += u64::from(granted);
             self.grants_of[ticket.at()] += u64::from(granted);
         }
-        // A renewal says nothing new: where a revoke was asked for at a member that is cut off, and then a grant, that
-        // revoke is still passed on. What comes behind the end of its daemon nobody has been told of.
+        // Where a revoke was asked for at a member that is cut off, it is still passed on, whatever is renewed: only a newer
+        // grant counts. What comes behind the end of its daemon nobody has been told of.
         let told = self.hosts[host].life == life && self.is_up(host);
-        if told && granted && !before.granted && !self.given_up.contains(&ticket.at()) {
+        let given_up = self.given_up.get(&ticket.at()).is_some_and(|newest| term <= *newest);
+        if told && granted && !before.granted && !given_up {
             self.wanted.insert(ticket.at());
         }
         self.look_after(host, ticket.at());
