@@ -377,13 +377,26 @@ impl Ticket {
             Purpose::Renew => None,
         }));
         let fought_for = (reason != Reason::Administrator && !self.revoked).then_some(Reason::TicketLost);
+        let elected = self.role == Role::Leader && self.lease.is_none();
         if self.role != Role::Follower {
             self.become_follower(turn, None);
+        }
+        if elected {
+            self.release_followers(turn);
         }
         if let Some(reason) = own.or(fought_for) {
             let later = turn.now.boot + self.settings.timeout + self.settings.timeout;
             self.plan_election(turn, later, reason, None);
         }
+    }
+
+    /// Elected, we leave the ticket to another before a majority has followed us: those who have would help nobody for a
+    /// whole lease. By this election nothing was granted here, and what was by one before it is over, hold and all, or
+    /// we could not have stood; if we remember. (The reference would stand for what it takes for a step-down.)
+    fn release_followers<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+        let word = Word { stopped: !self.forgetful(), ..Word::numbered(turn.sequence.number()) };
+        let release = Draft { word, reason: Reason::Again, term: self.term, ..Draft::new(Command::Vote) };
+        self.broadcast(turn, turn.worded(), &release);
     }
 
     fn is_following(&self, member: MemberIndex) -> bool {

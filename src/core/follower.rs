@@ -209,13 +209,8 @@ impl Ticket {
         }
         let mut reminder = self.answer(turn, Command::MyIndex, Command::Status, None);
         reminder.word.lost = true;
-        for member in turn.others().iter() {
-            // The reference would take its own lease for revoked (and would not revoke it).
-            let peer = &turn.peers[member.at()];
-            if peer.last_received.is_some() && !peer.wordless {
-                self.send(turn, member, &reminder);
-            }
-        }
+        // The reference would take its own lease for revoked (and would not revoke it).
+        self.broadcast(turn, turn.worded(), &reminder);
     }
 
     /// Somebody asks what we know of the ticket.

@@ -108,7 +108,7 @@ impl Ticket {
             return;
         }
         if round.refused != MemberSet::EMPTY && self.lease.is_none() {
-            return self.stand_again(turn);
+            return self.stand_again(turn, Reason::Again);
         }
         if round.sendings > self.settings.retries {
             for member in missing.iter() {
@@ -126,9 +126,7 @@ impl Ticket {
                 return self.heartbeat(turn);
             }
             // Elected, but never confirmed: the votes grow old, and nobody is bound by them.
-            self.become_follower(turn, None);
-            let reason = if self.is_asked_for() { Reason::Administrator } else { Reason::TicketLost };
-            return self.plan_election(turn, turn.now.boot, reason, None);
+            return self.stand_again(turn, Reason::TicketLost);
         }
         round.sendings += 1;
         round.resend_at = turn.now.boot + self.settings.timeout;
@@ -263,7 +261,7 @@ impl Ticket {
                 self.round = Some(Round { refused, ..round });
                 let members = turn.settings.members.len();
                 if !is_majority(turn.everybody().minus(refused).len(), members) {
-                    self.stand_again(turn);
+                    self.stand_again(turn, Reason::Again);
                 }
             }
             None => {}
@@ -271,11 +269,21 @@ impl Ticket {
         Ok(())
     }
 
-    /// Elected, but not confirmed: others know of a newer term.
-    fn stand_again<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
+    /// Elected, but not confirmed: asks for votes once more.
+    fn stand_again<S: Sink>(&mut self, turn: &mut Turn<'_, S>, reason: Reason) {
+        if !self.withdraw(turn) {
+            let reason = if self.is_asked_for() { Reason::Administrator } else { reason };
+            self.plan_election(turn, turn.now.boot, reason, None);
+        }
+    }
+
+    /// Leads no longer, or not yet. Whether an administrator's revoke goes on all the same: whoever can be reached is
+    /// told when the store has confirmed it, and nobody fights for the ticket here.
+    fn withdraw<S: Sink>(&mut self, turn: &mut Turn<'_, S>) -> bool {
+        let revoking = self.leaving.filter(|leaving| *leaving == Leaving::Revoke);
         self.become_follower(turn, None);
-        let reason = if self.is_asked_for() { Reason::Administrator } else { Reason::Again };
-        self.plan_election(turn, turn.now.boot, reason, None);
+        self.leaving = revoking;
+        revoking.is_some()
     }
 
     // ---- ending ------------------------------------------------------------------------------
@@ -285,13 +293,10 @@ impl Ticket {
         let now = turn.now.boot;
         let Some(end) = self.lease.filter(|end| now >= lease::give_up_at(&self.settings, *end)) else { return };
         turn.event(self.index, Event::LeaseEnding { at: end });
-        // An administrator's revoke goes on: whoever can be reached is told when the store has confirmed it.
-        let revoking = self.leaving.filter(|leaving| *leaving == Leaving::Revoke);
-        self.become_follower(turn, None);
-        self.leaving = revoking;
+        let revoking = self.withdraw(turn);
         self.want_revoked(turn, None);
         self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
-        if revoking.is_none() {
+        if !revoking {
             self.plan_election(turn, now, Reason::TicketLost, Some(turn.me()));
         }
     }

@@ -154,6 +154,15 @@ impl<S: Sink> Turn<'_, S> {
         self.everybody().without(self.me())
     }
 
+    /// Those of the others that were heard and speak our words.
+    pub(crate) fn worded(&self) -> MemberSet {
+        let worded = |member: &MemberIndex| {
+            let peer = &self.peers[member.at()];
+            peer.last_received.is_some() && !peer.wordless
+        };
+        self.others().iter().filter(worded).fold(MemberSet::EMPTY, MemberSet::with)
+    }
+
     pub(crate) fn sites(&self) -> MemberSet {
         self.everybody().iter().filter(|at| self.is_site(*at)).fold(MemberSet::EMPTY, MemberSet::with)
     }

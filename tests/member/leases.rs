@@ -2,12 +2,12 @@
 
 use super::fixture::{EXPIRE, Words, id};
 use super::member::{
-    Member, ack, follower, heartbeat, leader, reference_ack, refusal, seconds, step_down, vote, wordless,
+    Member, ack, call, follower, heartbeat, leader, reference_ack, refusal, seconds, step_down, vote, wordless,
 };
 use booth_core::options::Word;
 use booth_core::sink::Record;
 use booth_core::view::Role;
-use booth_core::wire::{Command, Outcome};
+use booth_core::wire::{Command, Outcome, Reason};
 
 /// The word of a vote that answers this.
 fn remembers(number: u32) -> Word {
@@ -157,6 +157,37 @@ fn s5_an_acknowledgement_of_the_reference_counts_for_the_heartbeat_that_it_echoe
     assert_eq!(member.view().expires, Some(end), "an answer to what was asked before");
     member.hears(2, reference_ack(0, &renewal));
     assert!(member.view().expires > Some(end));
+}
+
+/// Two sites stood at the same moment. The first was elected, followed by some, and then helped the second; those who had
+/// followed it helped nobody for as long as they had promised it.
+#[test]
+fn l1_who_is_elected_and_helps_another_frees_those_who_have_followed() {
+    let (mut member, word, term) = candidate(Some(Record::default()));
+    member.hears(2, vote(0, term, remembers(word.number)));
+    member.hears(1, vote(0, term, remembers(word.number)));
+    assert!(member.view().role == Role::Leader && member.view().expires.is_none());
+    member.done.clear();
+    member.hears(1, call(1, term + 1));
+    assert!(member.has_voted_for(1));
+    let freed = member.sent(Command::Vote, None);
+    assert_eq!(freed.iter().map(|said| said.to).collect::<Vec<_>>(), [1, 2]);
+    assert!(freed.iter().all(|said| said.leader.is_none() && said.term == term && said.word.stopped));
+    // Without memory it does not know whether something of an earlier lease still runs.
+    let (mut member, word, term) = candidate(None);
+    for from in [2, 1] {
+        member.hears(from, vote(0, term, remembers(word.number)));
+    }
+    member.done.clear();
+    member.hears(1, Words { reason: Reason::Administrator, ..call(1, term + 1) });
+    let freed = member.sent(Command::Vote, None);
+    assert!(freed.len() == 2 && freed.iter().all(|said| !said.word.stopped), "{:?}", member.done);
+    // One that followed.
+    let mut follower = follower(5);
+    let word = Word { stopped: true, ..Word::numbered(11) };
+    follower.hears(0, Words { options: word.encode(), ..step_down(5) });
+    follower.hears(1, call(1, 6));
+    assert!(follower.has_voted_for(1));
 }
 
 /// The word of one that had been away and knew of a newer term came just before the acknowledgements of the others. The

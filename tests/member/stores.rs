@@ -43,6 +43,27 @@ fn s8_a_revoke_is_done_when_the_store_says_so_of_the_revoke() {
     assert_eq!(member.answers(2), [Outcome::More, Outcome::Success]);
 }
 
+/// A site whose store did not revoke was elected anew, and an administrator asked it to revoke; when nobody confirmed the
+/// election the revoke was forgotten: it fought for the ticket, and the client was never answered.
+#[test]
+fn an_administrators_revoke_outlasts_an_election_that_comes_to_nothing() {
+    let mut member = leader();
+    member.pass(EXPIRE.0 + 5_000);
+    let (revoke, ticket) = *member.writes().last().unwrap();
+    assert!(!ticket.granted, "it has no answer yet");
+    for from in [1, 2] {
+        member.gets_vote(from);
+    }
+    assert!(member.sent(Command::Heartbeat, None).len() > 1 && member.view().expires.is_none(), "elected");
+    member.asks(2, Command::ClientRevoke);
+    member.done.clear();
+    member.pass(EXPIRE.0);
+    assert!(member.calls().is_empty(), "{:?}", member.done);
+    member.store(revoke, StoreResult::Written);
+    assert_eq!(member.answers(2), [Outcome::Success]);
+    assert!(member.sent(Command::Revoke, None).iter().any(|said| said.to == 2));
+}
+
 #[test]
 fn s8_a_leader_that_gives_up_tells_its_store_before_the_lease_ends() {
     let mut member = leader();

@@ -26,6 +26,13 @@ pub const MUTANTS: &[Mutant] = &[
         &[Unit],
     ),
     mutant(
+        "stopped-said-too-early",
+        "S9",
+        "who was elected without memory and withdraws says that nothing runs, though it may have held the ticket",
+        &[edit("election.rs", "Word { stopped: [[!self.forgetful()]], ..Word", "true")],
+        &[Member],
+    ),
+    mutant(
         "hold-by-a-fast-clock",
         "S3",
         "acquire-after is measured without an allowance for a fast clock",

@@ -156,6 +156,20 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "followers-not-freed",
+        "L1",
+        "who is elected and then helps another leaves its own followers bound",
+        &[edit("election.rs", "self.broadcast(turn, turn.worded(), &release);", "let _ = release;")],
+        &[Member],
+    ),
+    mutant(
+        "revoke-forgotten-by-a-withdrawal",
+        "L1",
+        "an administrator's revoke is forgotten where an election is not confirmed",
+        &[edit("leader.rs", "self.leaving = revoking;", "")],
+        &[Member],
+    ),
+    mutant(
         "term-led-twice",
         "L3",
         "who has led in a term may be elected in it again",

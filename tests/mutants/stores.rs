@@ -17,7 +17,7 @@ pub const MUTANTS: &[Mutant] = &[
             ),
             edit(
                 "leader.rs",
-                "self.leaving = revoking;
+                "let revoking = self.withdraw(turn);
         [[self.want_revoked(turn, None);]]",
                 "",
             ),
@@ -94,7 +94,7 @@ pub const MUTANTS: &[Mutant] = &[
         "a leader whose lease ends does not tell its store",
         &[edit(
             "leader.rs",
-            "self.leaving = revoking;
+            "let revoking = self.withdraw(turn);
         [[self.want_revoked(turn, None);]]",
             "",
         )],
