@@ -138,7 +138,8 @@ fn keep_what_is_held(world: &mut World, dice: &mut Dice) {
 /// L2: what a leader held that is gone is held elsewhere after `expire` + `acquire-after` + 1 s; one election more where
 /// votes were split, since the promises do not end at the same moment.
 fn lose_a_leader(world: &mut World, dice: &mut Dice) {
-    let mixed = world.hosts.iter().any(|host| host.wordless);
+    // Who spoke as the reference a moment ago may have promised some seconds more.
+    let mixed = world.mixed;
     let Some(at) = tickets(world).find(|at| is_lively(world, *at)) else { return };
     if world.plan.sites < 2 || world.hosts.len() < 3 || mixed {
         return;

@@ -32,7 +32,7 @@ struct Member {
     votes: BTreeMap<(usize, u32), SiteId>,
     /// Elections that it has asked for on an administrator's word: ticket and term.
     administrators: BTreeSet<(usize, u32)>,
-    /// When it first said that it no longer holds a ticket: ticket and term.
+    /// From when another may be helped since it has said that it no longer holds a ticket: ticket and term.
     releases: BTreeMap<(usize, u32), u64>,
     tickets: Vec<Seen>,
 }
@@ -321,8 +321,7 @@ impl World {
         wire::decode(&plain[..length], None).unwrap()
     }
 
-    /// When a leader says that it no longer holds the ticket; as much earlier as `acquire-after` where it says that
-    /// nothing runs any more, which must be true (S9).
+    /// A leader says that it no longer holds the ticket; if also that nothing runs any more, that must be true (S9).
     fn note_releases(&mut self, from: usize, ticket: usize, header: &Header, term: u32) {
         if !matches!((header.command, header.request), (Command::Vote | Command::Revoke, None)) {
             return;
@@ -333,7 +332,7 @@ impl World {
         let runs = last.is_some_and(|(_, ended)| self.now_ms < ended + after);
         let name = &self.hosts[from].name;
         assert!(!stopped || !runs, "S9: {name} says that nothing runs, held until {last:?}\n{}", self.story());
-        let free = if stopped { self.now_ms.saturating_sub(after) } else { self.now_ms };
+        let free = if stopped { self.now_ms } else { self.now_ms + after };
         self.checks.members[from].releases.entry((ticket, term)).and_modify(|at| *at = free.min(*at)).or_insert(free);
     }
 
@@ -375,7 +374,7 @@ impl World {
                 let Some(owed) = owed.filter(|owed| owed.to != to && body.leader == candidate) else { return };
                 let releases = &self.checks.members[owed.to].releases;
                 let mut releases = releases.range((ticket, owed.term)..=(ticket, u32::MAX));
-                let released = releases.any(|(_, at_ms)| self.now_ms >= at_ms + after);
+                let released = releases.any(|(_, free_ms)| self.now_ms >= *free_ms);
                 let over = now >= owed.until + Millis(after);
                 let rule = if now >= owed.until { "S3" } else { "S2" };
                 let name = &self.hosts[from].name;
