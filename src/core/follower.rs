@@ -147,7 +147,10 @@ impl Ticket {
             return Err(DropReason::Unexpected);
         }
         self.know_revoked_term(message.term);
-        self.released_term = Some(message.term);
+        // Said by one that did not hold it: somebody else may, whom neither of us can hear now.
+        if !message.word.is_some_and(|word| word.lost) {
+            self.released_term = Some(message.term);
+        }
         if !self.revoked {
             turn.event(self.index, Event::RevokedByLeader { leader });
             if self.promise.to() == Some(leader) {

@@ -78,7 +78,7 @@ impl Ticket {
                 self.become_follower(turn, None);
                 self.planned = None;
                 self.revoked = true;
-                self.start_round(turn, RoundKind::Revoke, Reason::Administrator, self.term);
+                self.start_round(turn, RoundKind::CalledOff, Reason::Administrator, self.term);
                 self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
                 return self.reply(turn, client, Outcome::Success, true);
             }

@@ -49,6 +49,8 @@ impl Ticket {
     /// Sends a message to all others and keeps at it until they have acknowledged it.
     pub(crate) fn start_round<S: Sink>(&mut self, turn: &mut Turn<'_, S>, kind: RoundKind, reason: Reason, term: u32) {
         let now = turn.now.boot;
+        // The reference takes a revoke from its leader only.
+        let me = MemberSet::EMPTY.with(turn.me());
         let round = Round {
             kind,
             beat: lease::next_beat(&self.settings, &self.beats, now),
@@ -56,33 +58,28 @@ impl Ticket {
             reason,
             term,
             first_sent: now,
-            acked: MemberSet::EMPTY.with(turn.me()),
+            acked: if kind == RoundKind::CalledOff { turn.everybody().minus(turn.worded()) } else { me },
             refused: MemberSet::EMPTY,
             sendings: 1,
             resend_at: now + self.settings.timeout,
         };
         self.round = Some(round);
-        self.send_round(turn, &round, turn.others());
+        self.send_round(turn, &round, turn.others().minus(round.acked));
     }
 
     fn send_round<S: Sink>(&mut self, turn: &mut Turn<'_, S>, round: &Round, to: MemberSet) {
-        let command = match round.kind {
-            RoundKind::Heartbeat => Command::Heartbeat,
-            RoundKind::Update => Command::Update,
-            RoundKind::Revoke => Command::Revoke,
-            RoundKind::StepDown => Command::Vote,
-        };
-        let renews = matches!(round.kind, RoundKind::Heartbeat | RoundKind::Update);
+        let renews = round.kind.renews();
         let draft = Draft {
             word: Word {
                 settled: renews && self.settled,
                 running: self.leads(turn.now.boot),
+                lost: round.kind == RoundKind::CalledOff,
                 ..Word::numbered(round.number)
             },
             reason: round.reason,
             leader: self.leader_field(turn, renews.then_some(turn.me())),
             term: round.term,
-            ..Draft::new(command)
+            ..Draft::new(round.kind.command())
         };
         for member in to.iter() {
             let validity = match round.kind {
@@ -92,7 +89,7 @@ impl Ticket {
                     lease::validity_to_reference(&self.settings, round.beat)
                 }
                 RoundKind::Heartbeat | RoundKind::Update => self.settings.expire,
-                RoundKind::Revoke | RoundKind::StepDown => Millis(0),
+                RoundKind::Revoke | RoundKind::CalledOff | RoundKind::StepDown => Millis(0),
             };
             self.send(turn, member, &Draft { validity, ..draft });
         }
@@ -139,14 +136,12 @@ impl Ticket {
 
     /// An acknowledgement of the round that runs (S5).
     pub(crate) fn on_ack<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) -> Result<(), DropReason> {
-        let kind = match message.header.request {
-            Some(Command::Heartbeat) => RoundKind::Heartbeat,
-            Some(Command::Update) => RoundKind::Update,
-            Some(Command::Revoke) => RoundKind::Revoke,
-            Some(Command::Vote) => RoundKind::StepDown,
-            _ => return Err(DropReason::Unexpected),
+        let Some(Command::Heartbeat | Command::Update | Command::Revoke | Command::Vote) = message.header.request
+        else {
+            return Err(DropReason::Unexpected);
         };
-        let Some(mut round) = self.round.filter(|round| round.kind == kind) else {
+        let asked = |round: &Round| Some(round.kind.command()) == message.header.request;
+        let Some(mut round) = self.round.filter(asked) else {
             // The majority was there before it.
             return Ok(());
         };
@@ -155,7 +150,7 @@ impl Ticket {
             None => message.term == round.term && self.echoes(turn, &round, message),
         };
         // What was promised to another is no promise to us, whoever hands it on: nothing in a message says for whom it is.
-        let promised = matches!(kind, RoundKind::Heartbeat | RoundKind::Update) && !self.is_manual();
+        let promised = round.kind.renews() && !self.is_manual();
         if !answers || (promised && message.leader != Some(turn.me())) {
             return Ok(());
         }
@@ -228,7 +223,7 @@ impl Ticket {
         turn: &mut Turn<'_, S>,
         message: &FromPeer,
     ) -> Result<(), DropReason> {
-        let running = self.round.filter(|round| matches!(round.kind, RoundKind::Heartbeat | RoundKind::Update));
+        let running = self.round.filter(|round| round.kind.renews());
         let Some(round) = running.filter(|_| self.role == Role::Leader) else {
             return Ok(());
         };

@@ -28,7 +28,8 @@ pub struct Word {
     /// With a heartbeat: the sender's lease runs already; this one prolongs it (S7).
     pub running: bool,
     /// With what a member knows of the ticket: it was held in the term named, nobody holds it any more, and no
-    /// administrator has revoked it. Who was away meanwhile is to fight for it (L1).
+    /// administrator has revoked it. Who was away meanwhile is to fight for it (L1). With a revoke: the sender did not
+    /// hold it, and says only that nobody is to fight for it.
     pub lost: bool,
 }
 

@@ -52,8 +52,26 @@ pub(crate) enum RoundKind {
     Heartbeat,
     Update,
     Revoke,
+    /// An administrator's revoke at a site that did not hold the ticket: nobody is to fight for it.
+    CalledOff,
     /// The reference does not acknowledge it; it is repeated all the same.
     StepDown,
+}
+
+impl RoundKind {
+    pub(crate) fn command(self) -> Command {
+        match self {
+            RoundKind::Heartbeat => Command::Heartbeat,
+            RoundKind::Update => Command::Update,
+            RoundKind::Revoke | RoundKind::CalledOff => Command::Revoke,
+            RoundKind::StepDown => Command::Vote,
+        }
+    }
+
+    /// Whether an acknowledgement of it is a promise.
+    pub(crate) fn renews(self) -> bool {
+        matches!(self, RoundKind::Heartbeat | RoundKind::Update)
+    }
 }
 
 /// A message to all others, repeated to those that have not acknowledged it.

@@ -1,7 +1,7 @@
 //! Who gets a vote, who is followed, who stands, and what is on disk by then: S1, S2, S3, S7.
 
-use super::fixture::{ACQUIRE_AFTER, EXPIRE, id};
-use super::member::{Done, Member, call, follower, heartbeat, leader, refusal, step_down, vote, wordless};
+use super::fixture::{ACQUIRE_AFTER, EXPIRE, Words, id};
+use super::member::{Done, Member, T, call, follower, heartbeat, leader, refusal, step_down, vote, wordless};
 use booth_core::input::{StoreResult, StoredTicket};
 use booth_core::member::SiteId;
 use booth_core::options::Word;
@@ -52,6 +52,31 @@ fn l1_who_has_lost_by_all_answers_asks_again_when_the_time_for_them_is_over() {
     assert!(member.calls().is_empty(), "{:?}", member.done);
     member.pass(1_000);
     assert!(member.calls().iter().all(|call| call.term == lost.term + 1) && !member.calls().is_empty());
+}
+
+/// An administrator revoked at a site that was cut off and fought for the ticket; it was held elsewhere. When the site was
+/// heard again, a member that had been away took its word for the holder's, and never followed the holder any more.
+#[test]
+fn l3_a_revoke_where_the_ticket_was_not_held_ends_no_lease() {
+    let mut site = Member::ready(1);
+    site.hears(0, heartbeat(0, 5));
+    site.hears(2, call(2, 1));
+    site.pass(LONG);
+    assert!(!site.calls().is_empty(), "it is cut off, and fights for the ticket");
+    site.done.clear();
+    site.asks(7, Command::ClientRevoke);
+    let said = site.sent(Command::Revoke, None);
+    assert_eq!(said.iter().map(|said| (said.to, said.word.lost)).collect::<Vec<_>>(), [(0, true), (2, true)]);
+    for (lost, follows) in [(true, true), (false, false)] {
+        let mut member = Member::ready(2);
+        let word = Word { lost, ..Word::numbered(3) };
+        let revoke =
+            Words { term: 5, reason: Reason::Administrator, options: word.encode(), ..Words::new(Command::Revoke, T) };
+        member.hears(1, revoke);
+        assert!(!member.sent(Command::Ack, Some(Command::Revoke)).is_empty());
+        member.hears(0, heartbeat(0, 5));
+        assert_eq!(member.has_acknowledged(0), follows);
+    }
 }
 
 /// A site without memory was elected in a term that it had led before. When its lease was contested, a revoke of that

@@ -189,7 +189,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S5",
         "an acknowledgement of an update counts for a heartbeat",
         &[
-            edit("leader.rs", "self.round.filter(|round| round.kind == kind)", "self.round"),
+            edit("leader.rs", "self.round.filter(asked)", "{ let _ = asked; self.round }"),
             edit(
                 "leader.rs",
                 "Some(word) => [[word.number == round.number]],

@@ -170,6 +170,13 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "called-off-is-released",
+        "L3",
+        "a revoke at a site that did not hold the ticket keeps others from following who does",
+        &[edit("leader.rs", "round.kind == RoundKind::CalledOff,", "false,")],
+        &[Member],
+    ),
+    mutant(
         "term-led-twice",
         "L3",
         "who has led in a term may be elected in it again",

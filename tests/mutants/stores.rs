@@ -170,12 +170,7 @@ pub const MUTANTS: &[Mutant] = &[
         "overtaken-by-a-revoke-counts",
         "S9",
         "a heartbeat that was overtaken by an administrator's revoke binds again",
-        &[edit(
-            "follower.rs",
-            "[[self.released_term = Some(message.term);]]
-        if !self.revoked {",
-            "",
-        )],
+        &[edit("follower.rs", "if [[!message.word.is_some_and(|word| word.lost)]] {", "false")],
         &[Changes],
     ),
     mutant(
