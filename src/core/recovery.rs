@@ -89,8 +89,11 @@ impl Ticket {
         // "No one" is written after an administrator's revoke only: nothing to be fought for. Where we
         // remember a newer term, it was granted again since.
         let newest_known = stored.term.is_none_or(|term| term >= self.term);
-        // The journal may know of a revoke that never reached this store, unless the store is the newer of the two.
-        let remembered = self.revoked && stored.term.is_none_or(|term| term <= self.term);
+        // The journal may know of a revoke that never reached this store, unless the store is the newer of the two: as
+        // it is where we have held the ticket since. (Our own revoke it would know of first.)
+        let ours = stored.owner == Some(me.0 as i32);
+        let newer = stored.term.is_some_and(|term| term > self.term || (term == self.term && ours));
+        let remembered = self.revoked && !newer;
         self.revoked = !stored.granted && (remembered || (stored.owner == Some(-1) && newest_known));
         if self.is_manual() {
             self.loaded(turn);
@@ -101,7 +104,6 @@ impl Ticket {
         }
         self.term = self.term.max(stored.term.filter(|term| *term < ABSURD_TERM).unwrap_or(0));
         if stored.granted {
-            let ours = stored.owner == Some(me.0 as i32);
             let left = stored.expires.map_or(0, |expires| expires.0.saturating_sub(turn.now.wall.0) / 1000);
             let credible = self.may_have_left(turn, Millis(left));
             let left = Millis(left.min(self.settings.expire.0));

@@ -304,6 +304,22 @@ fn l1_a_revoke_in_the_store_that_is_older_than_the_journal_is_not_the_last_word(
     assert_eq!(calls(5), 0, "revoked by an administrator: not to be fought for");
 }
 
+/// A site was granted a ticket that had been revoked, and its disk was full: its journal still said revoked when it was
+/// started again, and nobody fought for the ticket.
+#[test]
+fn l1_who_has_held_a_ticket_since_the_revoke_knows_it_from_the_store() {
+    let calls = |owner: SiteId| {
+        let record = Record { term: 5, voted_term: 5, vote: Some(id(0)), revoked: true, ..Record::default() };
+        let mut member = Member::start(0, Some(record));
+        let (granted, owner, expires) = (false, Some(owner.0 as i32), None);
+        member.load(StoredTicket { granted, owner, expires, term: Some(5), attributes: &[] });
+        member.pass(LONG);
+        member.calls().len()
+    };
+    assert!(calls(id(0)) > 0, "granted again since");
+    assert_eq!(calls(id(1)), 0, "its holder's revoke has not reached the store");
+}
+
 /// An arbitrator that had forgotten an administrator's revoke helped a site that had missed it.
 #[test]
 fn l3_a_revoke_is_remembered_over_a_restart() {

@@ -177,6 +177,13 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "revoke-older-than-the-store",
+        "L1",
+        "a revoke in the journal is believed though the store shows that the ticket was held since",
+        &[edit("recovery.rs", "term > self.term || (term == self.term && ours)", "term > self.term")],
+        &[Member],
+    ),
+    mutant(
         "term-led-twice",
         "L3",
         "who has led in a term may be elected in it again",
