@@ -368,7 +368,7 @@ fn l3_a_member_that_knows_a_newer_term_does_not_end_a_lease() {
 #[test]
 fn l1_an_arbitrator_says_that_a_ticket_is_lost() {
     let mut member = follower(1);
-    member.hears(1, super::fixture::Words { options: Word::numbered(3).encode(), ..call(1, 1) });
+    member.hears(1, Words { options: Word::numbered(3).encode(), ..call(1, 1) });
     member.pass(LONG + EXPIRE.0);
     let told = member.sent(Command::MyIndex, Some(Command::Status));
     assert!(told.iter().any(|said| said.to == 1 && said.word.lost && said.term == 1), "{told:?}");
