@@ -27,7 +27,9 @@ impl Ticket {
     pub(crate) fn renew<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
         self.renewal_at = None;
         let Some(lease) = self.lease else {
-            return self.heartbeat(turn);
+            // Not confirmed yet: the first round decides. Votes grow old: a voter may have lost its memory since, and
+            // helped another.
+            return;
         };
         if !self.settings.before_acquire || self.leaving.is_some() {
             return self.heartbeat(turn);
@@ -188,6 +190,7 @@ impl Ticket {
             return self.heartbeat(turn);
         }
         let first = self.lease.is_none();
+        self.renewal_at.get_or_insert(first_sent + lease::renewal(&self.settings));
         self.lease = Some(end);
         self.store.stuck_from = end;
         self.promise.lead(&self.settings, me, end);

@@ -1,13 +1,17 @@
 //! What counts for a lease and for an election, and what is asked for: S4, S5, S6.
 
-use super::fixture::{EXPIRE, Words, id};
+use super::fixture::{self, EXPIRE, Words, id};
 use super::member::{
-    Member, ack, call, follower, heartbeat, leader, reference_ack, refusal, seconds, step_down, vote, wordless,
+    Member, T, ack, call, follower, heartbeat, leader, reference_ack, refusal, seconds, step_down, vote, wordless,
 };
+use booth_core::lease;
 use booth_core::options::Word;
+use booth_core::settings::TicketSettings;
 use booth_core::sink::Record;
+use booth_core::time::Millis;
 use booth_core::view::Role;
 use booth_core::wire::{Command, Outcome, Reason};
+use std::collections::BTreeSet;
 
 /// The word of a vote that answers this.
 fn remembers(number: u32) -> Word {
@@ -30,12 +34,12 @@ fn has_won(member: &Member) -> bool {
 #[test]
 fn s4_a_heartbeat_asks_for_a_whole_lease_and_of_the_reference_for_some_seconds_more() {
     let mut member = Member::ready(0);
-    member.hears(2, Words::new(Command::Status, super::member::T));
+    member.hears(2, Words::new(Command::Status, T));
     member.is_elected();
     let asked: Vec<_> = member.sent(Command::Heartbeat, None).iter().map(|said| (said.to, said.valid_for)).collect();
     // The arbitrator has spoken with a word since.
     assert_eq!(asked, [(1, seconds(EXPIRE)), (2, seconds(EXPIRE))]);
-    member.hears(2, Words::new(Command::Status, super::member::T));
+    member.hears(2, Words::new(Command::Status, T));
     let mut more = Vec::new();
     for _ in 0..5 {
         member.done.clear();
@@ -99,7 +103,7 @@ fn s5_a_vote_of_the_reference_counts_if_it_was_given_since_the_call() {
     let mut member = Member::ready(0);
     for from in [1, 2] {
         // So that it is known how the peers' clocks stand.
-        member.hears(from, Words::new(Command::Status, super::member::T));
+        member.hears(from, Words::new(Command::Status, T));
     }
     member.pass(1_000);
     let old: Vec<_> = [1, 2].map(|from| member.says(from, wordless(vote(0, 1, Word::default())))).into();
@@ -120,7 +124,7 @@ fn s5_a_vote_of_the_reference_counts_if_it_was_given_since_the_call() {
 #[test]
 fn s5_an_acknowledgement_counts_for_the_leader_that_it_names() {
     let mut member = leader();
-    member.hears(2, Words::new(Command::Status, super::member::T));
+    member.hears(2, Words::new(Command::Status, T));
     let end = member.view().expires;
     member.pass(EXPIRE.0 / 2);
     let renewal = *member.sent(Command::Heartbeat, None).last().unwrap();
@@ -137,7 +141,7 @@ fn s5_an_acknowledgement_counts_for_the_leader_that_it_names() {
 fn s5_an_acknowledgement_of_the_reference_counts_for_the_heartbeat_that_it_echoes() {
     const LATE: u64 = 255_000;
     let mut member = Member::ready(0);
-    let first = member.says(2, Words::new(Command::Status, super::member::T));
+    let first = member.says(2, Words::new(Command::Status, T));
     member.pass(LATE);
     member.arrives(&first);
     member.asks(1, Command::ClientGrant);
@@ -188,6 +192,39 @@ fn l1_who_is_elected_and_helps_another_frees_those_who_have_followed() {
     follower.hears(0, Words { options: word.encode(), ..step_down(5) });
     follower.hears(1, call(1, 6));
     assert!(follower.has_voted_for(1));
+}
+
+/// A renewal fell due before the first heartbeat had been repeated as often as it may be, and was the first heartbeat of
+/// another round: who had been elected, and then cut off, went on for ever. When it was heard again, those who had voted
+/// for it had lost their memory and helped another, whose lease ended then and there (S0).
+#[test]
+fn s10_who_is_elected_and_not_confirmed_does_not_lead_for_ever() {
+    let (expire, renewal) = (Millis(60_000), Millis(58_000));
+    let ticket = TicketSettings { expire, renewal, ..fixture::ticket(T) };
+    assert!(lease::renewal(&ticket) < Millis(55_000), "it is tried for 55 s");
+    let elected = || {
+        let mut member = Member::start_with(0, Some(Record::default()), ticket.clone());
+        member.catch_up();
+        member.asks(1, Command::ClientGrant);
+        for from in [2, 1] {
+            member.gets_vote(from);
+        }
+        member
+    };
+    let mut member = elected();
+    let term = member.calls().last().unwrap().term;
+    member.pass(56_000);
+    let rounds: BTreeSet<_> = member.sent(Command::Heartbeat, None).iter().map(|said| said.word.number).collect();
+    assert_eq!(rounds.len(), 1);
+    assert!(member.calls().last().unwrap().term > term, "{:?}", member.done);
+    // Confirmed late, it renews in time.
+    let mut member = elected();
+    member.pass(48_000);
+    member.gets_ack(2);
+    assert!(member.view().expires.is_some());
+    member.pass(1);
+    let rounds: BTreeSet<_> = member.sent(Command::Heartbeat, None).iter().map(|said| said.word.number).collect();
+    assert_eq!(rounds.len(), 2);
 }
 
 /// The word of one that had been away and knew of a newer term came just before the acknowledgements of the others. The

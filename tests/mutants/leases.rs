@@ -33,6 +33,18 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "elected-for-ever",
+        "S10",
+        "who is elected and not confirmed begins a new round when a renewal would be due",
+        &[edit(
+            "leader.rs",
+            "// helped another.
+            [[return;]]",
+            "return self.heartbeat(turn);",
+        )],
+        &[Member],
+    ),
+    mutant(
         "hold-by-a-fast-clock",
         "S3",
         "acquire-after is measured without an allowance for a fast clock",
