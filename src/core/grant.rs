@@ -38,6 +38,8 @@ impl Ticket {
             return self.reply(turn, client, Outcome::Busy, true);
         }
         turn.event(self.index, Event::GrantRequested);
+        // A revoke that the store has not confirmed yet is overtaken.
+        self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::SyncFail);
         self.immediate = immediate;
         self.attempts = 0;
         if self.role == Role::Candidate {

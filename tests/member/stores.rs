@@ -1,11 +1,12 @@
 //! What a member has its store do, and what it believes of it: S8, S10.
 
-use super::fixture::{EXPIRE, id};
-use super::member::{Done, Member, leader};
+use super::fixture::{EXPIRE, Words, id};
+use super::member::{Done, Member, T, leader};
 use booth_core::input::{StoreResult, StoredTicket};
+use booth_core::options::Word;
 use booth_core::sink::Record;
 use booth_core::time::Millis;
-use booth_core::wire::{Command, Outcome};
+use booth_core::wire::{Command, Outcome, Reason};
 
 /// A site that leads, whose store is still being told of it.
 fn granting() -> Member {
@@ -62,6 +63,22 @@ fn an_administrators_revoke_outlasts_an_election_that_comes_to_nothing() {
     member.store(revoke, StoreResult::Written);
     assert_eq!(member.answers(2), [Outcome::Success]);
     assert!(member.sent(Command::Revoke, None).iter().any(|said| said.to == 2));
+}
+
+/// While a store did not confirm a revoke, the ticket was revoked elsewhere as well, and then granted here: the store was
+/// asked for the grant, and who waited for the revoke was never answered.
+#[test]
+fn who_waits_for_a_revoke_hears_that_a_grant_has_overtaken_it() {
+    let mut member = leader();
+    member.pass(EXPIRE.0 + 5_000);
+    member.asks(2, Command::ClientRevoke);
+    assert_eq!(member.answers(2), [Outcome::More]);
+    let word = Word::numbered(3).encode();
+    member.hears(1, Words { term: 9, reason: Reason::Administrator, options: word, ..Words::new(Command::Revoke, T) });
+    assert_eq!(member.answers(2), [Outcome::More], "the store has not said so");
+    member.asks(3, Command::ClientGrant);
+    assert_eq!(member.answers(2), [Outcome::More, Outcome::SyncFail]);
+    assert_eq!(member.answers(3), [Outcome::More]);
 }
 
 #[test]

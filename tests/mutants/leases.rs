@@ -39,8 +39,8 @@ pub const MUTANTS: &[Mutant] = &[
         &[edit(
             "leader.rs",
             "// helped another.
-            [[return;]]",
-            "return self.heartbeat(turn);",
+            [[return]];",
+            "return self.heartbeat(turn)",
         )],
         &[Member],
     ),

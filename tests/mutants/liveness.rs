@@ -173,7 +173,7 @@ pub const MUTANTS: &[Mutant] = &[
         "called-off-is-released",
         "L3",
         "a revoke at a site that did not hold the ticket keeps others from following who does",
-        &[edit("leader.rs", "round.kind == RoundKind::CalledOff,", "false,")],
+        &[edit("leader.rs", "lost: [[round.kind == RoundKind::CalledOff]],", "false")],
         &[Member],
     ),
     mutant(
