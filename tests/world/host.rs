@@ -29,6 +29,8 @@ pub struct Host {
     pub suspended: bool,
     pub store: Vec<Held>,
     pub habit: StoreHabit,
+    /// From when on requests are done by a store that works.
+    pub steady_ms: u64,
     /// Whether something at the site revokes what has run out (S12).
     pub guarded: bool,
     pub handler_passes: bool,
@@ -81,6 +83,7 @@ impl Host {
             suspended: false,
             store: vec![Held::never_granted(); tickets],
             habit: StoreHabit::WORKS,
+            steady_ms: 0,
             guarded: true,
             handler_passes: true,
             handler_hangs: false,

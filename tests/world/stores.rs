@@ -86,6 +86,8 @@ impl StoreHabit {
     pub const WORKS: StoreHabit = StoreHabit { delay_ms: 20, fails_per_mille: 0, hangs: false };
 }
 
+/// The longest that a request to a store takes, with the pause behind it if it has failed.
+const LONGEST_REQUEST_MS: u64 = 15_000;
 /// When the guard has to look at nothing.
 pub const NEVER: u64 = u64::MAX;
 
@@ -102,6 +104,10 @@ impl World {
         }
         // As the shell does: a newer write of a ticket ends one that runs.
         self.hosts[host].store_job[ticket.at()] = number;
+        if !self.store_works(host, ticket.at()) {
+            // This request is under way still when the store works again, or waits to be repeated.
+            self.hosts[host].steady_ms = self.now_ms + LONGEST_REQUEST_MS;
+        }
         // What hangs is killed at the deadline of the store module.
         let deadline = (self.plan.tickets[ticket.at()].expire.0 / 3).clamp(1_000, 10_000);
         let StoreHabit { delay_ms, hangs, .. } = self.hosts[host].habit;
@@ -235,10 +241,15 @@ impl World {
     fn answers_for(&self, host: usize, ticket: usize) -> bool {
         let on = &self.hosts[host];
         let daemon_works = on.daemon.is_some() && !on.frozen && on.store[ticket].life == on.life;
-        // A store that takes longer than the daemon allows for has not revoked when the lease ends (S4).
-        let margin_ms = (self.plan.tickets[ticket].expire.0 / 10).min(5_000);
-        let store_works = !on.habit.hangs && on.habit.fails_per_mille == 0 && on.habit.delay_ms <= margin_ms;
+        let store_works = self.store_works(host, ticket) && self.now_ms >= on.steady_ms;
         (daemon_works && store_works) || self.is_exempt(ticket)
+    }
+
+    /// A store that takes longer than the daemon allows for has not revoked when the lease ends (S4).
+    fn store_works(&self, host: usize, ticket: usize) -> bool {
+        let habit = self.hosts[host].habit;
+        let margin_ms = (self.plan.tickets[ticket].expire.0 / 10).min(5_000);
+        !habit.hangs && habit.fails_per_mille == 0 && habit.delay_ms <= margin_ms
     }
 
     // ---- handlers ----------------------------------------------------------------------------
