@@ -41,7 +41,9 @@ impl Ticket {
             return Ok(());
         }
         let bound = self.promise.owed_leader(now).is_some_and(|other| other != leader);
-        if bound && !settled {
+        // What it vouches for was true when it said so: no promise that we have made since is touched by that.
+        let frees = settled && turn.made_after(message, self.promise.made());
+        if bound && !frees {
             // We owe this to another. Silence: the asker tries again, and may by then be right.
             turn.event(self.index, Event::Refused { member: leader, outcome: Outcome::TermStillValid });
             return Ok(());

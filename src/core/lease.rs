@@ -172,6 +172,8 @@ pub struct Promise {
     /// Until when `acquire-after` of the holder before that one runs, as far as its own hold has not passed:
     /// nobody at all is helped.
     earlier: Instant,
+    /// When we made it last.
+    made: Instant,
     /// The longest span that it was made for; what is remembered of it over a restart.
     span: Millis,
     /// Not made by us but heard of: a reason to wait, nothing that binds, and never passed on. (Two
@@ -193,7 +195,7 @@ impl Promise {
     ) -> Promise {
         let end = span.map_or(start, |span| start + span.max(settings.expire) + margins(settings).drift);
         let span = span.unwrap_or_default();
-        Promise { to, end, hold: end + hold(settings), earlier: Instant(0), span, hearsay: false }
+        Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: start, span, hearsay: false }
     }
 
     /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
@@ -208,6 +210,7 @@ impl Promise {
     ) {
         let span = validity.max(settings.expire) + slack;
         self.extend(settings, leader, now + READING + span, span);
+        self.made = now;
     }
 
     /// Notes that `leader` is said to hold the ticket for `validity`, by one who has promised it.
@@ -216,7 +219,8 @@ impl Promise {
         if self.can_learn(now) {
             let end = now + READING + validity;
             let hold = end + hold(settings);
-            *self = Promise { to: Some(leader), end, hold, earlier: Instant(0), span: Millis(0), hearsay: true };
+            let (to, earlier, span) = (Some(leader), Instant(0), Millis(0));
+            *self = Promise { to, end, hold, earlier, made: now, span, hearsay: true };
         }
     }
 
@@ -237,7 +241,8 @@ impl Promise {
             true => self.earlier,
             false => self.hold.max(self.earlier),
         };
-        *self = Promise { to: Some(leader), end, hold: end + hold(settings), earlier, span, hearsay: false };
+        let (to, hold, made) = (Some(leader), end + hold(settings), self.made);
+        *self = Promise { to, end, hold, earlier, made, span, hearsay: false };
     }
 
     /// The leader vouches for it that no other lease can run, nor `acquire-after` behind one.
@@ -259,7 +264,7 @@ impl Promise {
         if self.owed_to().is_none_or(|to| to == me) {
             let held = if self.owes_a_stranger(now) { self.hold } else { now };
             let (end, hold) = (self.end.min(now), held.max(now + hold(settings)));
-            *self = Promise { to: Some(me), end, hold, earlier: self.earlier, span: Millis(0), hearsay: false };
+            *self = Promise { to: Some(me), end, hold, span: Millis(0), hearsay: false, ..*self };
         }
     }
 
@@ -273,6 +278,11 @@ impl Promise {
     /// Whether it holds for a leader that is no longer configured.
     pub fn owes_a_stranger(&self, now: Instant) -> bool {
         self.to.is_none() && now < self.hold
+    }
+
+    /// When it was made last.
+    pub fn made(&self) -> Instant {
+        self.made
     }
 
     /// To whom, whether or not it still runs.

@@ -69,6 +69,8 @@ pub struct Window {
 struct Offset {
     smallest: i128,
     at: Instant,
+    /// When the sender was heard first.
+    first: Instant,
 }
 
 impl Window {
@@ -134,6 +136,14 @@ impl Window {
         }
     }
 
+    /// Whether a message of ours was made after `instant` of our boot clock, as far as the fastest message so far can
+    /// tell; not if its sender was first heard since then.
+    pub fn made_after(&self, stamp: WallTime, instant: Instant) -> bool {
+        self.offset.is_some_and(|offset| {
+            offset.first < instant && i128::from(stamp.0) + offset.smallest > i128::from(instant.0) * 1000
+        })
+    }
+
     fn advance(&mut self, stamp: WallTime, tag: u32, now: Now) {
         self.newest = Some(stamp);
         self.newest_at = now.boot;
@@ -146,7 +156,8 @@ impl Window {
             }
             None => seen,
         };
-        self.offset = Some(Offset { smallest, at: now.boot });
+        let first = self.offset.map_or(now.boot, |old| old.first);
+        self.offset = Some(Offset { smallest, at: now.boot, first });
     }
 
     fn remember(&mut self, stamp: WallTime, tag: u32) {

@@ -177,6 +177,12 @@ impl<S: Sink> Turn<'_, S> {
         self.settings.key.is_none() || self.peers[message.from.at()].window.made_since(message.header.stamp, instant)
     }
 
+    /// Whether one of ours has made this message after `instant` of our clock, as far as what it said before that can
+    /// tell. Without a key there are no stamps.
+    pub(crate) fn made_after(&self, message: &FromPeer, instant: Instant) -> bool {
+        self.settings.key.is_none() || self.peers[message.from.at()].window.made_after(message.header.stamp, instant)
+    }
+
     pub(crate) fn count_resend(&mut self, to: MemberIndex) {
         let counters = &mut self.peers[to.at()].counters;
         counters.resends = counters.resends.wrapping_add(1);

@@ -280,11 +280,43 @@ fn s6_a_leader_says_that_no_other_lease_can_run_only_where_its_voters_vouch_for_
 #[test]
 fn l1_a_bound_member_follows_a_leader_who_knows_that_no_other_lease_can_run() {
     for settled in [false, true] {
-        let mut member = follower(1);
+        let mut member = bound();
         let word = Word { settled, ..Word::numbered(9) };
         member.hears(1, Words { options: word.encode(), ..heartbeat(1, 2) });
         assert_eq!(member.has_acknowledged(1), settled);
     }
+}
+
+/// An arbitrator that has heard the second site, and follows the first.
+fn bound() -> Member {
+    let mut member = Member::ready(2);
+    member.hears(1, Words::new(Command::Status, T));
+    member.pass(1_000);
+    member.hears(0, heartbeat(0, 1));
+    member.pass(1_000);
+    member.done.clear();
+    member
+}
+
+/// Two members had lost their memory; one of them was elected, with the other's promise. A heartbeat of the leader before
+/// came late to that other, who took its word for it that no other lease could run, and voted for it: both held the
+/// ticket.
+#[test]
+fn s2_what_a_leader_vouches_for_frees_nobody_from_a_promise_made_since() {
+    let word = Word { settled: true, ..Word::numbered(9) };
+    let vouching = Words { options: word.encode(), ..heartbeat(1, 2) };
+    let mut member = bound();
+    let late = member.says(1, vouching);
+    member.pass(1_000);
+    member.hears(0, heartbeat(0, 1));
+    member.pass(4_000);
+    member.arrives(&late);
+    assert!(!member.has_acknowledged(1), "{:?}", member.done);
+    // Nor if there is nothing to compare it with.
+    let mut member = follower(1);
+    member.pass(1_000);
+    member.hears(1, vouching);
+    assert!(!member.has_acknowledged(1), "{:?}", member.done);
 }
 
 #[test]

@@ -45,6 +45,13 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "vouched-for-once-and-for-all",
+        "S2",
+        "what a leader vouches for frees from a promise that was made since",
+        &[edit("follower.rs", "settled && turn.made_after(message, self.promise.made())", "settled")],
+        &[Member],
+    ),
+    mutant(
         "hold-by-a-fast-clock",
         "S3",
         "acquire-after is measured without an allowance for a fast clock",
@@ -71,7 +78,7 @@ pub const MUTANTS: &[Mutant] = &[
         "who was the leader helps another as soon as its store says revoked",
         &[edit(
             "lease.rs",
-            "*self = Promise { to: Some(me), end, hold, earlier: self.earlier, span: Millis(0), hearsay: false };",
+            "*self = Promise { to: Some(me), end, hold, span: Millis(0), hearsay: false, ..*self };",
             "{ let _ = (end, hold, me); *self = Promise::default(); }",
         )],
         &[Member],
@@ -82,8 +89,8 @@ pub const MUTANTS: &[Mutant] = &[
         "a restarted member helps another as soon as the remembered promise ends",
         &[edit(
             "lease.rs",
-            "Promise { to, end, hold: end + hold(settings), earlier: Instant(0), span, hearsay: false }",
-            "Promise { to, end, hold: end, earlier: Instant(0), span, hearsay: false }",
+            "Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: start, span, hearsay: false }",
+            "Promise { to, end, hold: end, earlier: Instant(0), made: start, span, hearsay: false }",
         )],
         &[Unit],
     ),

@@ -175,7 +175,7 @@ pub const MUTANTS: &[Mutant] = &[
         "bound-member-follows-another",
         "S2",
         "a promise keeps nobody from following another leader",
-        &[edit("follower.rs", "bound && !settled", "false")],
+        &[edit("follower.rs", "bound && !frees", "false")],
         &[Member],
     ),
     mutant(
