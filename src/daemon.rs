@@ -25,7 +25,7 @@ use booth_core::attribute::Attribute;
 use booth_core::member::{MemberIndex, MemberKind};
 use booth_core::node::{Node, Storage};
 use booth_core::settings::{MAX_ATTRIBUTES, Settings};
-use booth_core::sink::Record;
+use booth_core::sink::{HandlerKind, Record};
 use booth_core::ticket::Ticket;
 use booth_core::time::{Millis, Now};
 use booth_core::wheel::Timer;
@@ -310,23 +310,16 @@ fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::i
         MemberKind::Site => Some(Store::new(store_settings(configuration), registry()?, event_loop::STORE)),
         MemberKind::Arbitrator => None,
     };
-    let before_acquire = handler_settings(configuration, own, "before-acquire-handler", |ticket| &ticket.handler);
-    let handlers = handler::Handlers::new(before_acquire, registry()?, event_loop::HANDLERS);
-    let stuck_revoke = handler_settings(configuration, own, "on-stuck-revoke", |ticket| &ticket.on_stuck_revoke);
-    let last_resort = handler::Handlers::new(stuck_revoke, registry()?, event_loop::LAST_RESORT);
+    let handlers = |kind| -> std::io::Result<handler::Handlers> {
+        let settings = handler_settings(configuration, own, kind);
+        Ok(handler::Handlers::new(settings, registry()?, event_loop::handlers(kind)))
+    };
+    let [before_acquire, release, stuck_revoke] = HandlerKind::ALL.map(handlers);
+    let handlers = [before_acquire?, release?, stuck_revoke?];
     let members: Arc<[Member]> = configuration.members.as_slice().into();
     let tickets: Arc<[TicketConfiguration]> = configuration.tickets.as_slice().into();
-    let parts = outbox::Parts {
-        peers: sender,
-        clients,
-        store,
-        handlers,
-        last_resort,
-        log,
-        journal,
-        members: Arc::clone(&members),
-        tickets,
-    };
+    let parts =
+        outbox::Parts { peers: sender, clients, store, handlers, log, journal, members: Arc::clone(&members), tickets };
     let outbox = Outbox::new(parts, clock::read());
     EventLoop::new(event_loop::Parts { poll, node, peers: receiver, outbox, control, members })
 }
@@ -350,20 +343,15 @@ fn store_settings(configuration: &Configuration) -> store::Settings {
     store::Settings { backend, configuration_name: configuration.name.clone(), tickets: tickets.collect() }
 }
 
-/// The programs that each ticket's `key` names.
-fn handler_settings(
-    configuration: &Configuration,
-    own: &Member,
-    key: &'static str,
-    of: fn(&TicketConfiguration) -> &Option<config::Handler>,
-) -> handler::Settings {
+/// The tickets' programs of one kind.
+fn handler_settings(configuration: &Configuration, own: &Member, kind: HandlerKind) -> handler::Settings {
     let tickets = configuration.tickets.iter().map(|ticket| handler::TicketHandler {
         ticket: ticket.settings.name.as_str().to_owned(),
-        program: of(ticket).as_ref().map(|handler| handler.program.clone()),
-        arguments: of(ticket).as_ref().map(|handler| handler.arguments.clone()).unwrap_or_default(),
+        program: ticket.handler(kind).map(|handler| handler.program.clone()),
+        arguments: ticket.handler(kind).map(|handler| handler.arguments.clone()).unwrap_or_default(),
     });
     handler::Settings {
-        key,
+        key: config::handler_key(kind),
         local: own.address.to_string(),
         configuration_path: configuration.path.clone(),
         configuration_name: configuration.name.clone(),

@@ -8,7 +8,7 @@
 //! machine is suspended, and a lease does not (timerfd_create(2)).
 
 use crate::clock;
-use crate::config::Member;
+use crate::config::{Member, handler_key};
 use crate::control;
 use crate::counters;
 use crate::handler::{Finished, Handlers};
@@ -20,6 +20,7 @@ use crate::outbox::Outbox;
 use crate::{store::Store, text};
 use booth_core::input::{ClientId, Input};
 use booth_core::node::Node;
+use booth_core::sink::HandlerKind;
 use booth_core::time::{Instant, Now};
 use booth_core::wire::{self, Command, Header, MAX_MESSAGE, Outcome, Reason};
 use mio::unix::SourceFd;
@@ -48,15 +49,15 @@ pub const CLIENTS: Token = Token(16);
 pub const CONTROL: Token = Token(CLIENTS.0 + 1 + CLIENT_SLOTS);
 /// The first of the tokens of stores.
 pub const STORE: Token = Token(CONTROL.0 + 1 + CONTROL_SLOTS);
-/// The first of the tokens of handlers.
-pub const HANDLERS: Token = Token(STORE.0 + Store::TOKENS);
-/// The first of the tokens of the last resort.
-pub const LAST_RESORT: Token = Token(HANDLERS.0 + Handlers::TOKENS);
+/// The first of the tokens of handlers of this kind.
+pub const fn handlers(kind: HandlerKind) -> Token {
+    Token(STORE.0 + Store::TOKENS + kind as usize * Handlers::TOKENS)
+}
 /// How many events a poll reports at most; the others come with the next one.
 const EVENTS: usize = 128;
 /// How often in a turn what has finished is asked for what it has set off.
 const ROUNDS: usize = 16;
-const _: () = assert!(LAST_RESORT.0 + Handlers::TOKENS < 1 << 20);
+const _: () = assert!(handlers(HandlerKind::StuckRevoke).0 + Handlers::TOKENS < 1 << 20);
 
 /// The daemon at work.
 pub struct EventLoop<'s> {
@@ -197,8 +198,7 @@ impl<'s> EventLoop<'s> {
         [
             self.node.next_deadline(),
             outbox.store.as_ref().and_then(Store::next_deadline),
-            outbox.handlers.next_deadline(),
-            outbox.last_resort.next_deadline(),
+            outbox.handlers.iter().filter_map(Handlers::next_deadline).min(),
             outbox.clients.next_deadline(),
             outbox.log.next_deadline(),
             self.control.as_ref().and_then(Clients::next_deadline),
@@ -235,12 +235,11 @@ impl<'s> EventLoop<'s> {
             TIMER => self.timer.armed = None,
             SIGNALS => self.on_signals(),
             token => {
-                let Outbox { clients, store, handlers, last_resort, .. } = &mut self.outbox;
+                let Outbox { clients, store, handlers, .. } = &mut self.outbox;
                 let _ = clients.on_event(now, token)
                     || self.control.as_mut().is_some_and(|control| control.on_event(now, token))
                     || store.as_mut().is_some_and(|store| store.on_event(now, token))
-                    || handlers.on_event(now, token)
-                    || last_resort.on_event(now, token);
+                    || handlers.iter_mut().any(|handlers| handlers.on_event(now, token));
             }
         }
     }
@@ -248,12 +247,11 @@ impl<'s> EventLoop<'s> {
     /// Gives up what has run for too long.
     fn expire(&mut self) {
         let now = self.outbox.now;
-        let Outbox { clients, store, handlers, last_resort, log, .. } = &mut self.outbox;
+        let Outbox { clients, store, handlers, log, .. } = &mut self.outbox;
         if let Some(store) = store {
             store.expire(now.boot);
         }
-        handlers.expire(now.boot);
-        last_resort.expire(now.boot);
+        handlers.iter_mut().for_each(|handlers| handlers.expire(now.boot));
         clients.expire(now.boot);
         log.summarize(now);
         if let Some(control) = &mut self.control {
@@ -419,13 +417,15 @@ impl<'s> EventLoop<'s> {
                 self.node.step(now, Input::StoreFinished { ticket, number, result }, &mut self.outbox);
             });
         }
-        while let Some(finished) = self.outbox.handlers.next_finished() {
-            any = true;
-            self.log_failure("before-acquire-handler", finished.log.as_deref());
-            let (ticket, number, success) = (finished.ticket, finished.number, finished.success);
-            self.step(Input::HandlerExited { ticket, number, success });
+        for kind in [HandlerKind::BeforeAcquire, HandlerKind::Release] {
+            while let Some(finished) = self.outbox.handlers[kind as usize].next_finished() {
+                any = true;
+                self.log_failure(handler_key(kind), finished.log.as_deref());
+                let (ticket, number, success) = (finished.ticket, finished.number, finished.success);
+                self.step(Input::HandlerExited { ticket, number, success });
+            }
         }
-        while let Some(finished) = self.outbox.last_resort.next_finished() {
+        while let Some(finished) = self.outbox.handlers[HandlerKind::StuckRevoke as usize].next_finished() {
             self.log_last_resort(&finished);
         }
         any

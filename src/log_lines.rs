@@ -107,6 +107,8 @@ fn loudness(event: &Event) -> Option<(Level, &'static str)> {
         Event::GrantTooLate => (Error, "grant too late"),
         Event::StaleGrant => (Warning, "stale grant"),
         Event::HandlerFailed => (Warning, "handler failed"),
+        Event::Releasing { .. } => (Info, "releasing"),
+        Event::ReleaseFailed { .. } => (Error, "release failed"),
         Event::PrerequisiteFailed => (Warning, "attr-prereq failed"),
         Event::JournalFailed => (Error, "journal failed"),
         Event::SeveralHolders => (Warning, "several holders"),
@@ -208,6 +210,20 @@ impl fmt::Display for Words<'_> {
             Event::HandlerFailed => {
                 f.write_str("the before-acquire-handler has failed: the ticket is not for this site")
             }
+            Event::Releasing { until } => write!(
+                f,
+                "revoked in the store; the release-handler is to say that the resources are stopped, by {}",
+                at(until)
+            ),
+            Event::ReleaseFailed { until: Some(until) } => write!(
+                f,
+                "the release-handler has failed: the resources may still run here; the others are told when the lease ends, {}",
+                at(until)
+            ),
+            Event::ReleaseFailed { until: None } => f.write_str(
+                "the release-handler has not said that the resources are stopped: the lease is over, the others are told all \
+                 the same",
+            ),
             Event::PrerequisiteFailed => f.write_str("an attr-prereq does not hold: the ticket is not for this site"),
             Event::JournalFailed => f.write_str(
                 "the journal could not be written: this member votes for nobody until it can; is the disk full?",

@@ -40,10 +40,8 @@ pub struct Outbox {
     pub clients: Clients,
     /// Where tickets are written; arbitrators have none.
     pub store: Option<Store>,
-    /// before-acquire-handlers.
-    pub handlers: Handlers,
-    /// `on-stuck-revoke`.
-    pub last_resort: Handlers,
+    /// The tickets' programs, by the number of their kind: none waits behind those of another.
+    pub handlers: [Handlers; HandlerKind::ALL.len()],
     /// The log.
     pub log: Log,
     /// What has been counted.
@@ -123,9 +121,7 @@ pub struct Parts {
     /// See [`Outbox::store`].
     pub store: Option<Store>,
     /// See [`Outbox::handlers`].
-    pub handlers: Handlers,
-    /// See [`Outbox::last_resort`].
-    pub last_resort: Handlers,
+    pub handlers: [Handlers; HandlerKind::ALL.len()],
     /// See [`Outbox::log`].
     pub log: Log,
     /// Where votes and promises are written.
@@ -139,14 +135,13 @@ pub struct Parts {
 impl Outbox {
     /// An outbox in which nothing waits.
     pub fn new(parts: Parts, now: Now) -> Outbox {
-        let Parts { peers, clients, store, handlers, last_resort, log, journal, members, tickets } = parts;
+        let Parts { peers, clients, store, handlers, log, journal, members, tickets } = parts;
         Outbox {
             now,
             peers,
             clients,
             store,
             handlers,
-            last_resort,
             log,
             counters: Counters::default(),
             journal,
@@ -226,11 +221,7 @@ impl Outbox {
             let mut before = None;
             let (number, action) = match &request {
                 Request::Handler(request) => {
-                    let handlers = match request.kind {
-                        HandlerKind::BeforeAcquire => &mut self.handlers,
-                        HandlerKind::StuckRevoke => &mut self.last_resort,
-                    };
-                    handlers.run(now, ticket, *request);
+                    self.handlers[request.kind as usize].run(now, ticket, *request);
                     continue;
                 }
                 Request::Load(number) => (*number, StoreAction::Load),

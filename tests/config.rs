@@ -6,6 +6,7 @@ use booth::config::{
 };
 use booth_core::member::{MAX_MEMBERS, MemberIndex, MemberKind, SiteId};
 use booth_core::settings::{MAX_NAME, MAX_PREREQUISITES, MAX_TICKETS, Mode, PrerequisiteScope, ValidityUnit};
+use booth_core::sink::HandlerKind;
 use booth_core::time::Millis;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -401,7 +402,7 @@ fn defaults_are_inherited_in_full_by_the_tickets_behind_them() {
     assert_eq!(settings.weights[..4], [3, 2, 1, 0]);
     assert_eq!(settings.mode, Mode::Manual);
     assert!(settings.before_acquire && inherits.renewal_configured);
-    assert_eq!(inherits.handler.as_ref().unwrap().arguments, ["it"]);
+    assert_eq!(inherits.handler(HandlerKind::BeforeAcquire).unwrap().arguments, ["it"]);
     assert_eq!(settings.prerequisites.len(), 1);
     assert_eq!(overrides.settings.expire, Millis(90_000));
     assert_eq!(overrides.settings.timeout, Millis(2_000));
@@ -424,8 +425,9 @@ fn a_rule_broken_by_inherited_values_is_told_at_the_ticket() {
 
 #[test]
 fn handlers_are_split_at_blanks_and_quotes_mean_nothing() {
-    let handler =
-        |value: &str| good(ticket(&format!("before-acquire-handler = {value}"))).tickets[0].handler.clone().unwrap();
+    let handler = |value: &str| {
+        good(ticket(&format!("before-acquire-handler = {value}"))).tickets[0].handlers[0].clone().unwrap()
+    };
     assert_eq!(handler("/bin/check").arguments, [""; 0]);
     assert_eq!(handler("/h \ta  \"b c\" $HOME;*").arguments, ["a", "\"b", "c\"", "$HOME;*"]);
     assert_eq!(handler("\"/h x   y\"").program, Path::new("/h"));
@@ -438,7 +440,7 @@ fn handlers_are_split_at_blanks_and_quotes_mean_nothing() {
 #[test]
 fn the_last_resort_is_a_program_with_arguments_that_tickets_inherit() {
     let configuration = good(ticket("on-stuck-revoke = /sbin/reset  T now\nacquire-after = 60"));
-    let command = configuration.tickets[0].on_stuck_revoke.as_ref().unwrap();
+    let command = configuration.tickets[0].handler(HandlerKind::StuckRevoke).unwrap();
     assert_eq!(
         (command.program.as_path(), &command.arguments[..]),
         (Path::new("/sbin/reset"), &["T", "now"].map(String::from)[..])
@@ -451,7 +453,7 @@ fn the_last_resort_is_a_program_with_arguments_that_tickets_inherit() {
         "ticket = __defaults__\non-stuck-revoke = /sbin/reset\nticket = U\nticket = V\non-stuck-revoke = /bin/other";
     let tickets = good(ticket(inherited)).tickets;
     let programs: Vec<_> =
-        tickets.iter().map(|ticket| ticket.on_stuck_revoke.as_ref().map(|it| it.program.clone())).collect();
+        tickets.iter().map(|ticket| ticket.handler(HandlerKind::StuckRevoke).map(|it| it.program.clone())).collect();
     assert_eq!(programs, [None, Some("/sbin/reset".into()), Some("/bin/other".into())]);
 
     refused(ticket("on-stuck-revoke = ' '"), 6, "on-stuck-revoke is empty, expected PROGRAM [ARGUMENT...]");

@@ -71,8 +71,7 @@ fn world(name: &str, tickets: usize) -> World {
         peers: sender,
         clients: Clients::new(listener, registry(), Token(1), 4, booth_framing, Millis(1_000)).unwrap(),
         store: Some(Store::new(store, registry(), Token(1_000))),
-        handlers: Handlers::new(settings.clone(), registry(), Token(100)),
-        last_resort: Handlers::new(settings, registry(), Token(200)),
+        handlers: [100, 200, 300].map(|token| Handlers::new(settings.clone(), registry(), Token(token))),
         log: Log::new(
             Destination::stream(std::fs::File::create(directory.join("log")).unwrap().into(), "test").unwrap(),
             Level::Debug,

@@ -9,6 +9,7 @@ use super::request::{Busy, IMMEDIATE, Question, WAIT, WAIT_FOR_COMMIT, failure};
 use super::{Client, Failure, span, unknown_ticket};
 use crate::cli::{Action, FAILURE, SUCCESS};
 use crate::config::Member;
+use booth_core::sink::HandlerKind;
 use booth_core::wire::{Command, LeaderField, Outcome};
 use std::time::Duration;
 
@@ -134,7 +135,7 @@ impl<'a> Client<'a> {
         };
         let settings = &ticket.settings;
         let mut patience = span(settings.timeout) * (u32::from(settings.retries) + 1);
-        if request.has(WAIT_FOR_COMMIT) || ticket.handler.is_some() {
+        if request.has(WAIT_FOR_COMMIT) || ticket.handler(HandlerKind::BeforeAcquire).is_some() {
             patience += span(settings.expire + settings.acquire_after);
         }
         Some(patience)

@@ -1,11 +1,12 @@
 //! What was understood of a configuration, in words: `boothctl check FILE`.
 
 use super::diagnostic::Shown;
-use super::{Configuration, Diagnostic, Handler, Severity, Store, Ticket, load, read_key};
+use super::{Configuration, Diagnostic, Handler, Severity, Store, Ticket, handler_key, load, read_key};
 use crate::handler;
 use booth_core::lease;
 use booth_core::member::MemberKind;
 use booth_core::settings::{Mode, PrerequisiteScope, ValidityUnit};
+use booth_core::sink::HandlerKind;
 use booth_core::time::Millis;
 use std::fmt::{self, Write};
 use std::path::Path;
@@ -50,12 +51,9 @@ pub fn check(path: &Path) -> Check {
 /// Warnings of programs that could not be run on this host, one for each line. Names that are looked up
 /// in the daemon's `PATH` are left out.
 fn missing_programs(path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
-    let programs = configuration
-        .tickets
-        .iter()
-        .flat_map(|ticket| [("before-acquire-handler", &ticket.handler), ("on-stuck-revoke", &ticket.on_stuck_revoke)]);
     let mut warnings: Vec<Diagnostic> = Vec::new();
-    for (key, handler) in programs.filter_map(|(key, handler)| Some((key, handler.as_ref()?))) {
+    for (kind, handler) in configuration.tickets.iter().flat_map(Ticket::handlers) {
+        let key = handler_key(kind);
         let line = Some(handler.line);
         let by_path = handler.program.components().count() > 1;
         if by_path
@@ -164,12 +162,13 @@ fn describe_ticket(out: &mut String, configuration: &Configuration, ticket: &Tic
     if weights.iter().any(|weight| *weight != 0) {
         writeln!(out, "     weights {}", weights.iter().map(i32::to_string).collect::<Vec<_>>().join(","))?;
     }
-    if let Some(handler) = &ticket.handler {
-        writeln!(out, "     before-acquire-handler {}", CommandLine(handler))?;
-    }
-    if let Some(command) = &ticket.on_stuck_revoke {
-        let grace = Span(lease::stuck_grace(settings));
-        writeln!(out, "     on-stuck-revoke {}: {grace} after a lease's end", CommandLine(command))?;
+    for (kind, handler) in ticket.handlers() {
+        write!(out, "     {} {}", handler_key(kind), CommandLine(handler))?;
+        match kind {
+            HandlerKind::BeforeAcquire => writeln!(out)?,
+            HandlerKind::Release => writeln!(out, ": at most {} after a revoke", Span(settings.expire))?,
+            HandlerKind::StuckRevoke => writeln!(out, ": {} after a lease's end", Span(lease::stuck_grace(settings)))?,
+        }
     }
     for prerequisite in &settings.prerequisites {
         let scope = match prerequisite.scope {

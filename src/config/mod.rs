@@ -32,6 +32,7 @@ pub use value::{MAX_RETRIES, MAX_TIME, MIN_RETRIES};
 
 use booth_core::member::{MemberKind, SiteId};
 use booth_core::settings::{TicketSettings, ValidityUnit};
+use booth_core::sink::HandlerKind;
 use booth_core::time::Millis;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -131,13 +132,32 @@ pub struct Ticket {
     pub settings: TicketSettings,
     /// Whether `renewal-freq` was written, for this ticket or its defaults; else it is half of `expire`.
     pub renewal_configured: bool,
-    /// `before-acquire-handler`.
-    pub handler: Option<Handler>,
-    /// `on-stuck-revoke`.
-    pub on_stuck_revoke: Option<Handler>,
+    /// Its programs, by the number of their kind.
+    pub handlers: [Option<Handler>; HandlerKind::ALL.len()],
 }
 
-/// `before-acquire-handler` or `on-stuck-revoke`.
+impl Ticket {
+    /// One of its programs.
+    pub fn handler(&self, kind: HandlerKind) -> Option<&Handler> {
+        self.handlers[kind as usize].as_ref()
+    }
+
+    /// All that it has.
+    pub fn handlers(&self) -> impl Iterator<Item = (HandlerKind, &Handler)> {
+        HandlerKind::ALL.into_iter().filter_map(|kind| Some((kind, self.handler(kind)?)))
+    }
+}
+
+/// The key that names a program of this kind.
+pub fn handler_key(kind: HandlerKind) -> &'static str {
+    match kind {
+        HandlerKind::BeforeAcquire => "before-acquire-handler",
+        HandlerKind::Release => "release-handler",
+        HandlerKind::StuckRevoke => "on-stuck-revoke",
+    }
+}
+
+/// A program of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handler {
     /// A program, or a directory of programs: which of them is seen when it is run.

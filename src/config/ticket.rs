@@ -3,10 +3,11 @@
 
 use super::diagnostic::{Diagnostics, Shown};
 use super::value::{self, Checked};
-use super::{Handler, Ticket};
+use super::{Handler, Ticket, handler_key};
 use booth_core::lease;
 use booth_core::member::MAX_MEMBERS;
 use booth_core::settings::{MAX_PREREQUISITES, Mode, Name, Prerequisite, TicketSettings};
+use booth_core::sink::HandlerKind;
 use booth_core::time::Millis;
 
 /// The keys of a ticket.
@@ -47,8 +48,8 @@ pub(super) struct TicketDraft {
     renewal: Option<At<Millis>>,
     acquire_after: Option<At<Millis>>,
     weights: Option<At<Vec<i32>>>,
-    handler: Option<At<Handler>>,
-    on_stuck_revoke: Option<At<Handler>>,
+    /// By the number of their kind.
+    handlers: [Option<At<Handler>>; HandlerKind::ALL.len()],
     mode: Option<At<Mode>>,
     prerequisites: Vec<At<Prerequisite>>,
 }
@@ -74,8 +75,7 @@ impl TicketDraft {
             renewal: None,
             acquire_after: None,
             weights: None,
-            handler: None,
-            on_stuck_revoke: None,
+            handlers: Default::default(),
             mode: None,
             prerequisites: Vec::new(),
         }
@@ -89,6 +89,10 @@ impl TicketDraft {
     /// Takes one line, if it is a ticket's.
     pub(super) fn take(&mut self, line: u32, key: &str, text: &str, found: &mut Diagnostics<'_>) -> Known {
         let own = self.line;
+        if let Some(kind) = HandlerKind::ALL.into_iter().find(|kind| handler_key(*kind) == key) {
+            put(&mut self.handlers[kind as usize], own, line, key, value::handler(line, key, text), found);
+            return Known::Yes;
+        }
         let mut fraction = false;
         let mut time = |slot: &mut Option<At<Millis>>, least: Millis| {
             let parsed = value::time(key, text, least);
@@ -105,8 +109,6 @@ impl TicketDraft {
                 put(&mut self.retries, own, line, key, parsed, found);
             }
             "weights" => put(&mut self.weights, own, line, key, value::weights(text), found),
-            "before-acquire-handler" => put(&mut self.handler, own, line, key, value::handler(line, key, text), found),
-            "on-stuck-revoke" => put(&mut self.on_stuck_revoke, own, line, key, value::handler(line, key, text), found),
             "mode" => put(&mut self.mode, own, line, key, value::mode(text), found),
             "attr-prereq" => self.add_prerequisite(line, text, found),
             _ => return Known::No,
@@ -138,7 +140,10 @@ impl TicketDraft {
         let sound = self.check_times(expire, timeout, retries, renewal, found);
         self.warn(members, mode, acquire_after, found);
         let renewal_line = self.renewal.as_ref().map(|at| at.line.max(self.line));
-        let last_resort_line = self.on_stuck_revoke.as_ref().map(|at| at.line.max(self.line));
+        let handler_line = |kind: HandlerKind| self.handlers[kind as usize].as_ref().map(|at| at.line.max(self.line));
+        let (release_line, last_resort_line) =
+            (handler_line(HandlerKind::Release), handler_line(HandlerKind::StuckRevoke));
+        let has = |kind: HandlerKind| self.handlers[kind as usize].is_some();
 
         let mut weights = [0; MAX_MEMBERS];
         for (slot, weight) in weights.iter_mut().zip(self.weights.iter().flat_map(|at| &at.value)) {
@@ -153,20 +158,27 @@ impl TicketDraft {
             renewal,
             acquire_after,
             weights,
-            before_acquire: self.handler.is_some(),
-            on_stuck_revoke: self.on_stuck_revoke.is_some(),
+            before_acquire: has(HandlerKind::BeforeAcquire),
+            release_handler: has(HandlerKind::Release),
+            on_stuck_revoke: has(HandlerKind::StuckRevoke),
             prerequisites: self.prerequisites.into_iter().take(MAX_PREREQUISITES).map(|at| at.value).collect(),
         };
         if let Some(line) = renewal_line.filter(|_| sound) {
             warn_of_late_renewal(line, &settings, found);
         }
+        if let Some(line) = release_line.filter(|_| mode == Mode::Manual) {
+            let name = if settings.name.is_empty() { "ticket" } else { settings.name.as_str() };
+            found.warn(
+                line,
+                format!("{name}: release-handler is never run: of a manual ticket nobody waits for the release"),
+            );
+        }
         if let Some(line) = last_resort_line {
             warn_of_last_resort(line, &settings, found);
         }
         let renewal_configured = self.renewal.is_some();
-        let handler = self.handler.map(|at| at.value);
-        let on_stuck_revoke = self.on_stuck_revoke.map(|at| at.value);
-        sound.then_some(Ticket { line: self.line, settings, renewal_configured, handler, on_stuck_revoke })
+        let handlers = self.handlers.map(|handler| handler.map(|at| at.value));
+        sound.then_some(Ticket { line: self.line, settings, renewal_configured, handlers })
     }
 
     /// timeout*(retries+1) < renewal-freq < expire. No product here can overflow: see
@@ -239,8 +251,9 @@ impl TicketDraft {
             let line = weights.line.max(self.line);
             found.warn(line, format!("{name}: {count} weights for {members} members; those missing are 0"));
         }
-        let commands = [("before-acquire-handler", &self.handler), ("on-stuck-revoke", &self.on_stuck_revoke)];
-        for (key, command) in commands.into_iter().filter_map(|(key, command)| Some((key, command.as_ref()?))) {
+        let commands = HandlerKind::ALL.into_iter().zip(&self.handlers);
+        for (kind, command) in commands.filter_map(|(kind, command)| Some((kind, command.as_ref()?))) {
+            let key = handler_key(kind);
             if !command.value.program.is_absolute() {
                 let program = command.value.program.to_string_lossy();
                 let (program, line) = (Shown(&program), command.line.max(self.line));

@@ -374,7 +374,7 @@ impl Ticket {
         let own = own.or(self.planned.map(|planned| planned.reason)).or(self.ballot.map(|ballot| ballot.reason));
         let own = own.or(self.handler.and_then(|(_, purpose)| match purpose {
             Purpose::Acquire(reason) => Some(reason),
-            Purpose::Renew => None,
+            Purpose::Renew | Purpose::Release => None,
         }));
         let fought_for = (reason != Reason::Administrator && !self.revoked).then_some(Reason::TicketLost);
         let elected = self.role == Role::Leader && self.lease.is_none();

@@ -101,7 +101,7 @@ impl Ticket {
             self.become_follower(turn, Some(leader));
             self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::Overgrant);
             // Who still waits for our store to confirm a revoke is to ask where the ticket is now.
-            self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::Redirect);
+            self.answer_waiting(turn, |ask| matches!(ask, Ask::Revoke { .. }), Outcome::Redirect);
         }
     }
 

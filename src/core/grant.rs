@@ -12,6 +12,7 @@ use crate::wire::{Command, MAX_MESSAGE, Outcome, Reason};
 
 /// Client flags in the header's `options`.
 const IMMEDIATE: u32 = 1;
+const WAIT: u32 = 2;
 const UNTIL_COMMIT: u32 = 4;
 
 impl Ticket {
@@ -39,7 +40,7 @@ impl Ticket {
         }
         turn.event(self.index, Event::GrantRequested);
         // A revoke that the store has not confirmed yet is overtaken.
-        self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::SyncFail);
+        self.answer_waiting(turn, |ask| matches!(ask, Ask::Revoke { .. }), Outcome::SyncFail);
         self.immediate = immediate;
         self.attempts = 0;
         if self.role == Role::Candidate {
@@ -57,8 +58,8 @@ impl Ticket {
         }
     }
 
-    /// An administrator wants the ticket revoked.
-    pub(crate) fn on_revoke_request<S: Sink>(&mut self, turn: &mut Turn<'_, S>, client: ClientId) {
+    /// An administrator wants the ticket revoked; with `-w` the answer waits for the release.
+    pub(crate) fn on_revoke_request<S: Sink>(&mut self, turn: &mut Turn<'_, S>, client: ClientId, options: u32) {
         let (now, me) = (turn.now.boot, turn.me());
         if self.is_manual() {
             return self.revoke_manual(turn, client);
@@ -86,7 +87,8 @@ impl Ticket {
             }
             return self.reply(turn, client, Outcome::TicketIdle, true);
         }
-        if self.waiting.push(Waiting { client, ask: Ask::Revoke }).is_err() {
+        let ask = Ask::Revoke { until_released: options & WAIT != 0 };
+        if self.waiting.push(Waiting { client, ask }).is_err() {
             return self.reply(turn, client, Outcome::Busy, true);
         }
         turn.event(self.index, Event::RevokeRequested);

@@ -1,9 +1,8 @@
 //! The leader: renewals, its lease, and how it ends.
 //!
 //! S4: the lease runs from the first sending of the heartbeat that a majority has acknowledged, and
-//! is given up before its end. S5: an acknowledgement counts for the request that it answers. S8,
-//! S9: nobody hears of a release before the store has confirmed it. S10: no lease without a
-//! majority's fresh answer.
+//! is given up before its end. S5: an acknowledgement counts for the request that it answers. S10: no
+//! lease without a majority's fresh answer. How a ticket is given away: `release.rs`.
 
 use crate::lease;
 use crate::member::{MemberIndex, MemberSet, SiteId, is_majority};
@@ -43,7 +42,7 @@ impl Ticket {
 
     /// Starts a round of heartbeats: the lease is counted from here (S4).
     pub(crate) fn heartbeat<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
-        self.renewal_at = Some(turn.now.boot + lease::renewal(&self.settings));
+        self.renewal_at = (!self.releasing).then(|| turn.now.boot + lease::renewal(&self.settings));
         self.start_round(turn, RoundKind::Heartbeat, Reason::None, self.term);
         self.count_acks(turn);
     }
@@ -76,6 +75,7 @@ impl Ticket {
                 settled: renews && self.settled,
                 running: self.leads(turn.now.boot),
                 lost: round.kind == RoundKind::CalledOff,
+                stopped: !renews && self.stopped,
                 ..Word::numbered(round.number)
             },
             reason: round.reason,
@@ -190,7 +190,9 @@ impl Ticket {
             return self.heartbeat(turn);
         }
         let first = self.lease.is_none();
-        self.renewal_at.get_or_insert(first_sent + lease::renewal(&self.settings));
+        if !self.releasing {
+            self.renewal_at.get_or_insert(first_sent + lease::renewal(&self.settings));
+        }
         self.lease = Some(end);
         self.store.stuck_from = end;
         self.promise.lead(&self.settings, me, end);
@@ -286,10 +288,19 @@ impl Ticket {
 
     // ---- ending ------------------------------------------------------------------------------
 
+    /// When what is held is given up, unless it is renewed before (S4); where the store has confirmed that already, when
+    /// the others are told (S9).
+    pub(crate) fn gives_up_at(&self) -> Option<Instant> {
+        self.lease.map(|end| if self.releasing { end } else { lease::give_up_at(&self.settings, end) })
+    }
+
     /// No majority has answered in time: the store is told to revoke while the lease still runs (S4).
     pub(crate) fn give_up_if_due<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
         let now = turn.now.boot;
-        let Some(end) = self.lease.filter(|end| now >= lease::give_up_at(&self.settings, *end)) else { return };
+        let Some(end) = self.lease.filter(|_| self.gives_up_at().is_some_and(|at| now >= at)) else { return };
+        if self.releasing {
+            return self.release_at_last(turn);
+        }
         turn.event(self.index, Event::LeaseEnding { at: end });
         let revoking = self.withdraw(turn);
         self.want_revoked(turn, None);
@@ -307,41 +318,6 @@ impl Ticket {
         self.become_follower(turn, None);
         self.store.stuck_from = turn.now.boot;
         self.want_revoked(turn, None);
-    }
-
-    /// Gives the ticket away: the store first, the others when that has confirmed (S9). The lease is
-    /// renewed until then, so that nobody else can take what may still be granted here.
-    pub(crate) fn leave<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leaving: Leaving) {
-        self.leaving = Some(leaving);
-        self.commit_due = false;
-        self.handler = None;
-        self.renewal_at.get_or_insert(turn.now.boot + lease::renewal(&self.settings));
-        self.want_revoked(turn, None);
-        self.finish_leaving(turn);
-    }
-
-    /// Where the store says that nothing is granted here, tells the others (S9).
-    pub(crate) fn finish_leaving<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
-        if self.store.may_be_granted() {
-            return;
-        }
-        self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::Success);
-        let Some(leaving) = self.leaving else { return };
-        let (now, term) = (turn.now.boot, self.term);
-        self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
-        self.promise.release(&self.settings, now, false);
-        self.become_follower(turn, None);
-        match leaving {
-            Leaving::Revoke => {
-                self.revoked = true;
-                self.start_round(turn, RoundKind::Revoke, Reason::Administrator, term);
-            }
-            Leaving::StepDown(reason) => {
-                self.start_round(turn, RoundKind::StepDown, reason, term);
-                let later = self.promise.hold() + self.settings.renewal;
-                self.plan_election(turn, later, Reason::Again, Some(turn.me()));
-            }
-        }
     }
 
     /// Asks the store for "not granted here". As the reference: the owner is the leader that is

@@ -25,6 +25,7 @@ pub mod notice;
 pub mod options;
 mod peer;
 mod recovery;
+mod release;
 mod request;
 pub mod settings;
 pub mod sink;

@@ -63,7 +63,7 @@ impl Ticket {
             let outcome = if self.term_leader.is_some() { Outcome::Redirect } else { Outcome::TicketIdle };
             return self.reply(turn, client, outcome, true);
         }
-        if self.waiting.push(Waiting { client, ask: Ask::Revoke }).is_err() {
+        if self.waiting.push(Waiting { client, ask: Ask::Revoke { until_released: false } }).is_err() {
             return self.reply(turn, client, Outcome::Busy, true);
         }
         turn.event(self.index, Event::RevokeRequested);
@@ -80,7 +80,7 @@ impl Ticket {
         self.holders = self.holders.without(turn.me());
         self.term_leader = self.holders.iter().next();
         self.revoked = true;
-        self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::Success);
+        self.answer_waiting(turn, |ask| matches!(ask, Ask::Revoke { .. }), Outcome::Success);
         self.answer_waiting(turn, |ask| matches!(ask, Ask::Grant { .. }), Outcome::SyncFail);
         self.start_round(turn, RoundKind::Revoke, Reason::Administrator, 0);
     }

@@ -378,13 +378,14 @@ impl Ticket {
     fn on_handler<S: Sink>(&mut self, turn: &mut Turn<'_, S>, number: RequestNumber, success: bool) {
         let Some((_, purpose)) = self.handler.filter(|(running, _)| *running == number) else { return };
         self.handler = None;
-        if !success {
+        if !success && purpose != Purpose::Release {
             turn.event(self.index, Event::HandlerFailed);
         }
         match purpose {
             Purpose::Acquire(reason) if success => self.start_election(turn, reason, false),
             Purpose::Acquire(reason) => self.cannot_acquire(turn, reason, Outcome::HandlerFailed),
             Purpose::Renew if success => self.heartbeat(turn),
+            Purpose::Release => self.on_release_handler(turn, success),
             Purpose::Renew => self.leave(turn, crate::ticket::Leaving::StepDown(Reason::LocalFailure)),
         }
         self.conclude(turn);

@@ -159,7 +159,17 @@ pub enum Event {
     GrantTooLate,
     /// The ticket was found granted in the store without a lease; it is revoked there.
     StaleGrant,
-    /// The handler has said no, or was killed.
+    /// The store has confirmed the revoke: the release-handler is to say that the resources are stopped.
+    Releasing {
+        /// When the others are told at the latest, if the lease can be renewed once more.
+        until: Instant,
+    },
+    /// The release-handler has failed or not ended in time.
+    ReleaseFailed {
+        /// When the others are told all the same, the lease being over then; `None`: now.
+        until: Option<Instant>,
+    },
+    /// The before-acquire-handler has said no, or was killed.
     HandlerFailed,
     /// An `attr-prereq` does not hold.
     PrerequisiteFailed,

@@ -67,7 +67,7 @@ impl Node<'_> {
                 self.with(now, sink, index, |ticket, turn| {
                     match command {
                         Command::ClientGrant => ticket.on_grant(turn, client, options),
-                        _ => ticket.on_revoke_request(turn, client),
+                        _ => ticket.on_revoke_request(turn, client, options),
                     }
                     ticket.conclude(turn);
                 });

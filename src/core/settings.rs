@@ -115,6 +115,8 @@ pub struct TicketSettings {
     pub weights: [i32; MAX_MEMBERS],
     /// Whether a `before-acquire-handler` is configured.
     pub before_acquire: bool,
+    /// Whether a `release-handler` is configured.
+    pub release_handler: bool,
     /// Whether an `on-stuck-revoke` is configured.
     pub on_stuck_revoke: bool,
     /// `attr-prereq` lines.
@@ -137,6 +139,7 @@ pub(crate) mod tests {
             acquire_after: Millis(acquire_after),
             weights: [0; MAX_MEMBERS],
             before_acquire: false,
+            release_handler: false,
             on_stuck_revoke: false,
             prerequisites: Vec::new(),
         }

@@ -104,13 +104,20 @@ pub struct StoreTicket {
     pub term: u32,
 }
 
-/// Which of a ticket's programs.
+/// Which of a ticket's programs. Their numbers are those of [`HandlerKind::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandlerKind {
     /// `before-acquire-handler`: may this site have the ticket?
     BeforeAcquire,
+    /// `release-handler`: are the ticket's resources stopped here?
+    Release,
     /// `on-stuck-revoke`: the last resort. Nobody waits for its result.
     StuckRevoke,
+}
+
+impl HandlerKind {
+    /// All of them.
+    pub const ALL: [HandlerKind; 3] = [HandlerKind::BeforeAcquire, HandlerKind::Release, HandlerKind::StuckRevoke];
 }
 
 /// A request to run one of a ticket's programs.

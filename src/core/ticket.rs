@@ -108,18 +108,20 @@ pub(crate) enum Leaving {
     StepDown(Reason),
 }
 
-/// What a before-acquire-handler runs for.
+/// What a handler runs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
     Acquire(Reason),
     Renew,
+    /// The release-handler: are the resources stopped?
+    Release,
 }
 
 /// What a client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Ask {
     Grant { until_commit: bool },
-    Revoke,
+    Revoke { until_released: bool },
 }
 
 /// A client that waits.
@@ -180,6 +182,10 @@ pub struct Ticket {
     pub(crate) renewal_at: Option<Instant>,
     pub(crate) deferred: Option<Deferred>,
     pub(crate) leaving: Option<Leaving>,
+    /// The store has confirmed the revoke, the release-handler was started; the lease is not renewed any more.
+    pub(crate) releasing: bool,
+    /// The release-handler has said that the resources are stopped; nothing was granted here since.
+    pub(crate) stopped: bool,
     pub(crate) handler: Option<(RequestNumber, Purpose)>,
     /// Until when we have no memory of our votes and promises (S7).
     pub(crate) forgetful_until: Option<Instant>,
@@ -228,6 +234,8 @@ impl Ticket {
             renewal_at: None,
             deferred: None,
             leaving: None,
+            releasing: false,
+            stopped: false,
             handler: None,
             forgetful_until: None,
             catching_up: None,
@@ -358,6 +366,7 @@ impl Ticket {
         self.commit_due = false;
         self.settled = false;
         self.leaving = None;
+        self.releasing = false;
         self.handler = None;
     }
 
@@ -384,6 +393,7 @@ impl Ticket {
         self.lease = None;
         self.commit_at = commit_at;
         self.commit_due = false;
+        self.stopped = false;
         self.settled = settled;
     }
 
@@ -514,7 +524,7 @@ impl Ticket {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let promised = self.promise.to().is_some();
         [
-            self.lease.map(|end| lease::give_up_at(&self.settings, end)),
+            self.gives_up_at(),
             self.stale_until,
             (promised && self.following.is_some()).then_some(self.promise.end()),
             promised.then_some(self.promise.over_at()),

@@ -6,6 +6,7 @@
 mod fixture;
 mod leases;
 mod member;
+mod release;
 mod stamps;
 mod stores;
 mod votes;

@@ -31,6 +31,7 @@ pub enum Done {
     /// With the instant by which it must have begun.
     Write(RequestNumber, StoreTicket, Option<Instant>),
     Answer(ClientId, Outcome),
+    Handler(HandlerRequest),
 }
 
 /// A datagram that a member has sent.
@@ -87,7 +88,9 @@ impl Sink for Outputs<'_> {
         });
     }
 
-    fn run_handler(&mut self, _: TicketIndex, _: HandlerRequest) {}
+    fn run_handler(&mut self, _: TicketIndex, request: HandlerRequest) {
+        self.done.push(Done::Handler(request));
+    }
 
     fn reply(&mut self, client: ClientId, reply: Reply<'_>) {
         let Reply::Message { bytes, .. } = reply else { return };
@@ -215,7 +218,12 @@ impl Member {
 
     /// A client on the member's host asks for something.
     pub fn asks(&mut self, client: u64, command: Command) {
-        let held = self.says(self.me, Words { leader: LeaderField::Unknown, ..Words::new(command, T) });
+        self.asks_with(client, command, 0);
+    }
+
+    /// ... with these options.
+    pub fn asks_with(&mut self, client: u64, command: Command, options: u32) {
+        let held = self.says(self.me, Words { leader: LeaderField::Unknown, options, ..Words::new(command, T) });
         self.input(Input::Request { client: ClientId(client), bytes: &held.bytes });
     }
 
@@ -250,6 +258,17 @@ impl Member {
         let write =
             |done: &Done| if let Done::Write(number, ticket, _) = done { Some((*number, *ticket)) } else { None };
         self.done.iter().filter_map(write).collect()
+    }
+
+    /// The handlers that it has had started since somebody looked.
+    pub fn handlers(&self) -> Vec<HandlerRequest> {
+        let handler = |done: &Done| if let Done::Handler(request) = done { Some(*request) } else { None };
+        self.done.iter().filter_map(handler).collect()
+    }
+
+    /// A handler ends.
+    pub fn handler_exits(&mut self, number: RequestNumber, success: bool) {
+        self.input(Input::HandlerExited { ticket: TicketIndex(0), number, success });
     }
 
     pub fn answers(&self, client: u64) -> Vec<Outcome> {

@@ -75,6 +75,7 @@ pub fn ticket(acquire_after: u64) -> TicketSettings {
         acquire_after: Millis(acquire_after),
         weights: [0; MAX_MEMBERS],
         before_acquire: false,
+        release_handler: false,
         on_stuck_revoke: false,
         prerequisites: Default::default(),
     }

@@ -134,12 +134,8 @@ pub const MUTANTS: &[Mutant] = &[
         "S4",
         "a leader without a majority goes on",
         &[
-            edit(
-                "leader.rs",
-                "self.lease.filter(|end| now >= lease::give_up_at(&self.settings, *end))",
-                "None::<Instant>",
-            ),
-            edit("ticket.rs", "self.lease.map(|end| lease::give_up_at(&self.settings, end))", "None::<Instant>"),
+            edit("leader.rs", "self.gives_up_at().is_some_and(|at| now >= at)", "false"),
+            edit("ticket.rs", "[[self.gives_up_at()]],\n            self.stale_until,", "None::<Instant>"),
         ],
         &[Member, Simulation(200)],
     ),

@@ -59,8 +59,8 @@ pub const MUTANTS: &[Mutant] = &[
         "a renewal begins when the lease has ended",
         &[edit(
             "leader.rs",
-            "self.renewal_at = Some(turn.now.boot + lease::renewal(&self.settings));",
-            "self.renewal_at = Some(turn.now.boot + self.settings.expire);",
+            "|| [[turn.now.boot + lease::renewal(&self.settings)]]);",
+            "turn.now.boot + self.settings.expire",
         )],
         &[Member],
     ),

@@ -77,7 +77,7 @@ pub const MUTANTS: &[Mutant] = &[
         &[edit(
             "grant.rs",
             "turn.event(self.index, Event::RevokeRequested);",
-            "turn.event(self.index, Event::RevokeRequested); self.answer_waiting(turn, |ask| ask == Ask::Revoke, Outcome::Success);",
+            "turn.event(self.index, Event::RevokeRequested); self.answer_waiting(turn, |ask| matches!(ask, Ask::Revoke { .. }), Outcome::Success);",
         )],
         &[Member, Model("slow_store"), Simulation(200)],
     ),
@@ -151,13 +151,41 @@ pub const MUTANTS: &[Mutant] = &[
         "S9",
         "the others hear of a release before the store has confirmed it",
         &[edit(
-            "leader.rs",
+            "release.rs",
             "if self.store.may_be_granted() {
             return;
         }",
             "",
         )],
         &[Member, Simulation(200), Model("slow_store")],
+    ),
+    mutant(
+        "released-before-the-handler",
+        "S9",
+        "the others hear of a release before the release-handler has said that the resources are stopped",
+        &[edit("release.rs", "if [[!self.settings.release_handler || !self.leads(turn.now.boot)]] {", "true")],
+        &[Member, Simulation(200)],
+    ),
+    mutant(
+        "failed-handler-counts",
+        "S9",
+        "the word of a release-handler that has failed is taken for a good one",
+        &[edit("node.rs", "self.on_release_handler(turn, success)", "self.on_release_handler(turn, true)")],
+        &[Member],
+    ),
+    mutant(
+        "released-before-the-leases-end",
+        "S9",
+        "who cannot say that its resources are stopped tells the others before its lease ends",
+        &[edit("leader.rs", "if [[self.releasing]] { end } else {", "false")],
+        &[Member],
+    ),
+    mutant(
+        "hanging-handler-keeps-the-ticket",
+        "L1",
+        "the lease is renewed for as long as a release-handler hangs",
+        &[edit("leader.rs", "([[!self.releasing]]).then(", "true")],
+        &[Member],
     ),
     mutant(
         "overtaken-heartbeat-counts",

@@ -85,6 +85,7 @@ fn any_ticket(dice: &mut Dice, name: &str, scale: u64, whole_seconds: bool) -> T
     let timeout = if dice.chance(300) { edge } else { (edge / 2).min((expire / 100).max(1_000)) };
     ticket.timeout = Millis(if whole_seconds && timeout >= unit { timeout / unit * unit } else { timeout.max(1) });
     ticket.before_acquire = dice.chance(200);
+    ticket.release_handler = dice.chance(250);
     if dice.chance(300) {
         ticket.weights = std::array::from_fn(|_| dice.roll(3) as i32);
     }

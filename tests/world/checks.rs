@@ -46,8 +46,10 @@ struct Seen {
     /// Who has voted for it or acknowledged a heartbeat of it since its start (S10).
     confirmed_by: MemberSet,
     view: View,
-    /// The end of the lease before the newest step.
-    lease_before: Option<Instant>,
+    /// The end of its lease before the newest step.
+    led_until: Option<Instant>,
+    /// Its release-handler has said that nothing runs, and nothing was granted since.
+    stopped: bool,
 }
 
 /// What can be seen of a ticket at a member and may only change in some ways.
@@ -90,6 +92,16 @@ impl Checks {
     pub fn new(hosts: usize, tickets: usize) -> Checks {
         let member = || Member { tickets: vec![Seen::default(); tickets], ..Member::default() };
         Checks { holdings: vec![Holding::default(); tickets], members: (0..hosts).map(|_| member()).collect() }
+    }
+
+    /// The store says granted: something may run.
+    pub fn started(&mut self, host: usize, ticket: usize) {
+        self.members[host].tickets[ticket].stopped = false;
+    }
+
+    /// A release-handler says that nothing runs.
+    pub fn stopped(&mut self, host: usize, ticket: usize) {
+        self.members[host].tickets[ticket].stopped = true;
     }
 
     /// A member's votes and promises are gone with its journal.
@@ -169,7 +181,8 @@ impl World {
                 && holder != old
             {
                 let gap = self.now_ms - ended;
-                let needed = self.plan.tickets[ticket].acquire_after.0;
+                let stopped = self.checks.members[old].tickets[ticket].stopped;
+                let needed = if stopped { 0 } else { self.plan.tickets[ticket].acquire_after.0 };
                 assert!(gap >= needed, "S0: {gap} ms between {old} and {holder}, not {needed}\n{}", self.story());
             }
             self.checks.holdings[ticket] = Holding { holder: first, last };
@@ -189,7 +202,7 @@ impl World {
         let fresh = is_majority(confirmed.len(), self.hosts.len());
         assert!(fresh, "S10: {host} asks for a grant with {confirmed:?} behind it\n{}", self.story());
         let end = view.expires.map(|end| self.clock(host).wall_at(end));
-        let earlier = seen.lease_before.map(|end| self.clock(host).wall_at(end));
+        let earlier = seen.led_until.map(|end| self.clock(host).wall_at(end));
         assert!(
             [end, earlier].contains(&Some(write.expires)),
             "S12: {write:?}, but the lease ends at {end:?}\n{}",
@@ -251,7 +264,7 @@ impl World {
         for (ticket, view) in node.tickets(now).enumerate() {
             let seen = &mut self.checks.members[host].tickets[ticket];
             let before = seen.view;
-            seen.lease_before = before.expires;
+            seen.led_until = before.expires.filter(|_| before.leads);
             let after = View::of(&view);
             if after == before || view.manual {
                 continue;
@@ -329,7 +342,8 @@ impl World {
         let Millis(after) = self.plan.tickets[ticket].acquire_after;
         let stopped = Word::parse(header.options).is_some_and(|word| word.stopped);
         let last = self.checks.holdings[ticket].last.filter(|(holder, _)| *holder == from);
-        let runs = last.is_some_and(|(_, ended)| self.now_ms < ended + after);
+        let stopped_here = self.checks.members[from].tickets[ticket].stopped;
+        let runs = !stopped_here && last.is_some_and(|(_, ended)| self.now_ms < ended + after);
         let name = &self.hosts[from].name;
         assert!(!stopped || !runs, "S9: {name} says that nothing runs, held until {last:?}\n{}", self.story());
         let free = if stopped { self.now_ms } else { self.now_ms + after };
@@ -367,6 +381,10 @@ impl World {
                 let held = self.hosts[from].store[ticket];
                 let kept = !held.granted || held.life != self.hosts[from].life;
                 assert!(kept, "S9: told before the store said so\n{}", self.story());
+                let seen = &self.checks.members[from].tickets[ticket];
+                let led = seen.led_until.is_some_and(|end| now < end);
+                let asked = seen.stopped || !self.plan.tickets[ticket].release_handler;
+                assert!(asked || !led, "S9: told before the release-handler said so\n{}", self.story());
             }
             (Command::Vote, Some(Command::VoteRequest)) => {
                 let candidate = LeaderField::Member(SiteId::of_address(&address(to)));

@@ -28,6 +28,7 @@ use booth_core::input::Input;
 use booth_core::member::MAX_MEMBERS;
 use booth_core::notice::{Event, Notice};
 use booth_core::settings::{Mode, TicketIndex, TicketSettings, ValidityUnit};
+use booth_core::sink::HandlerKind;
 use booth_core::time::Millis;
 use booth_core::wire::{self, Command, Outcome};
 use checks::Checks;
@@ -67,6 +68,7 @@ pub fn ticket(name: &str, expire: u64, acquire_after: u64) -> TicketSettings {
         acquire_after: Millis(acquire_after),
         weights: [0; MAX_MEMBERS],
         before_acquire: false,
+        release_handler: false,
         on_stuck_revoke: false,
         prerequisites: Default::default(),
     }
@@ -242,8 +244,11 @@ impl World {
                     self.store_told(host, ticket, number, told);
                 }
             }
-            Pending::Handler { host, life, ticket, number, success } => {
+            Pending::Handler { kind, host, life, ticket, number, success } => {
                 if self.hosts[host].life == life && self.is_up(host) {
+                    if kind == HandlerKind::Release && success {
+                        self.checks.stopped(host, ticket.at());
+                    }
                     self.input(host, Input::HandlerExited { ticket, number, success });
                 }
             }

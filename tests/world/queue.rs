@@ -3,6 +3,7 @@
 use super::stores::{Asked, Told};
 use booth_core::input::RequestNumber;
 use booth_core::settings::TicketIndex;
+use booth_core::sink::HandlerKind;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -24,6 +25,7 @@ pub enum Pending {
         told: Told,
     },
     Handler {
+        kind: HandlerKind,
         host: usize,
         life: u32,
         ticket: TicketIndex,

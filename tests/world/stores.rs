@@ -154,6 +154,9 @@ impl World {
             mark: before.mark,
             guarded: false,
         };
+        if granted {
+            self.checks.started(host, ticket.at());
+        }
         if granted != before.granted {
             let what = if granted { "granted" } else { "revoked" };
             self.say(host, format_args!("store {}: {what}", ticket.0));
@@ -266,9 +269,9 @@ impl World {
 
     pub(super) fn run_handler(&mut self, host: usize, ticket: TicketIndex, request: &HandlerRequest, now: Instant) {
         let on = &self.hosts[host];
-        let (number, hangs, life) = (request.number, on.handler_hangs, on.life);
+        let (kind, number, hangs, life) = (request.kind, request.number, on.handler_hangs, on.life);
         let success = on.handler_passes && !hangs;
         let delay = if hangs { request.deadline.since(now).0 } else { 10 };
-        self.enqueue(delay, Pending::Handler { host, life, ticket, number, success });
+        self.enqueue(delay, Pending::Handler { kind, host, life, ticket, number, success });
     }
 }

@@ -3,7 +3,7 @@
 //! a configuration keeps its limits, is the same when it is written and read again, and the core can work
 //! with it, whatever its times are.
 
-use booth::config::{Configuration, Diagnostic, MAX_DIAGNOSTICS, Store, Ticket, describe, parse};
+use booth::config::{Configuration, Diagnostic, MAX_DIAGNOSTICS, Store, Ticket, describe, handler_key, parse};
 use booth_core::input::{ClientId, Input, RequestNumber, StoreResult};
 use booth_core::member::{MAX_MEMBERS, MemberIndex, MemberKind};
 use booth_core::node::{Node, Storage};
@@ -148,10 +148,9 @@ fn print_ticket(ticket: &Ticket, line: &mut impl FnMut(&str, &str)) {
         line("renewal-freq", &span(settings.renewal));
     }
     line("weights", &settings.weights.map(|weight| weight.to_string()).join(","));
-    let commands = [("before-acquire-handler", &ticket.handler), ("on-stuck-revoke", &ticket.on_stuck_revoke)];
-    for (key, handler) in commands.into_iter().filter_map(|(key, handler)| Some((key, handler.as_ref()?))) {
+    for (kind, handler) in ticket.handlers() {
         let words = std::iter::once(handler.program.to_string_lossy().into_owned());
-        line(key, &words.chain(handler.arguments.iter().cloned()).collect::<Vec<_>>().join(" "));
+        line(handler_key(kind), &words.chain(handler.arguments.iter().cloned()).collect::<Vec<_>>().join(" "));
     }
     for prerequisite in &settings.prerequisites {
         let scope = if prerequisite.scope == PrerequisiteScope::Auto { "auto" } else { "manual" };
@@ -167,7 +166,7 @@ fn without_lines(configuration: &Configuration) -> String {
     configuration.members.iter_mut().for_each(|member| member.line = 0);
     for ticket in &mut configuration.tickets {
         ticket.line = 0;
-        ticket.handler.iter_mut().chain(&mut ticket.on_stuck_revoke).for_each(|handler| handler.line = 0);
+        ticket.handlers.iter_mut().flatten().for_each(|handler| handler.line = 0);
     }
     format!("{configuration:?}")
 }
