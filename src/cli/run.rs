@@ -36,6 +36,7 @@ pub fn run(
         Command::Daemon(options) => daemon(options),
         Command::Status(options) => client::status(program, options),
         Command::Stats(options) => client::stats(program, options),
+        Command::Guard(options) => client::guard(program, options),
         Command::Client(request) => client::run(program, request),
         Command::Check { .. } | Command::Demo => ours(&console, &invocation.command),
     };
