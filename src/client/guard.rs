@@ -39,6 +39,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How long the daemon may take to answer: it is on this machine. Not longer than a quarter of the shortest
+/// lease, so that what runs out meanwhile is still revoked in time.
+const PATIENCE: Millis = Millis(3_000);
+/// How long a daemon that has not answered before may take when a grant is about to run out.
+const LAST_CHANCE: Millis = Millis(200);
 /// How long one call of `crm_ticket` may take.
 const CALL: Millis = Millis(3_000);
 /// How long one pass over all tickets may take. With the daemon asked it stays below the 20 s that
@@ -157,8 +162,10 @@ struct Guard<'a> {
 impl Guard<'_> {
     /// Looks once, or until there is nothing left to look after; tells the exit status.
     fn run(mut self, wait: bool) -> u8 {
+        let mut patience = self.patience();
         loop {
-            let (status, whose) = match self.client.liveness(&self.lock_path) {
+            let live = self.client.liveness(&self.lock_path, Duration::from_millis(patience.0));
+            let (status, whose) = match live {
                 Liveness::Answers => return SUCCESS,
                 Liveness::Silent(pid) => (SILENT, format!("its daemon (process {pid}) does not answer")),
                 Liveness::NotRunning => (NOT_RUNNING, "its daemon does not run".to_owned()),
@@ -176,10 +183,18 @@ impl Guard<'_> {
             if found == (Found { failed: false, next: None }) {
                 return status;
             }
-            let left = found.next.map_or(PAUSE, |next| next.since(clock::read().boot)).min(PAUSE);
-            let pause = if found.failed { left.min(RETRY).max(Millis(1)) } else { left };
+            let left = found.next.map_or(PAUSE, |next| next.since(clock::read().boot));
+            // Whoever is silent is asked until just before the grant runs out.
+            patience = left.min(self.patience()).max(LAST_CHANCE);
+            let asking = if status == SILENT { patience } else { Millis(0) };
+            let pause = if found.failed { RETRY } else { (left - asking).min(PAUSE) };
             std::thread::sleep(Duration::from_millis(pause.0));
         }
+    }
+
+    fn patience(&self) -> Millis {
+        let shortest = self.client.config.tickets.iter().map(|ticket| ticket.settings.expire.0 / 4).min();
+        Millis(shortest.unwrap_or(PATIENCE.0)).clamp(LAST_CHANCE, PATIENCE)
     }
 }
 

@@ -14,9 +14,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long it may take to answer; it is on this machine.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Liveness {
@@ -29,8 +26,8 @@ pub(super) enum Liveness {
 }
 
 impl Client<'_> {
-    /// Asks the daemon with this lock file, for twice [`PATIENCE`] at most.
-    pub(super) fn liveness(&self, lock_file: &Path) -> Liveness {
+    /// Asks the daemon with this lock file, for twice `patience` at most.
+    pub(super) fn liveness(&self, lock_file: &Path, patience: Duration) -> Liveness {
         let (pid, line) = match lockfile::inspect(lock_file) {
             Ok(Inspection::NotRunning) => return Liveness::NotRunning,
             Ok(Inspection::Running { pid, line }) => (pid, line),
@@ -40,20 +37,20 @@ impl Client<'_> {
                 return Liveness::Silent(0);
             }
         };
-        let answers = match control::ask(&control::path_beside(lock_file), "version", PATIENCE) {
+        let answers = match control::ask(&control::path_beside(lock_file), "version", patience) {
             Ok(_) => true,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                self.answers_list(&line)
+                self.answers_list(&line, patience)
             }
             Err(_) => false,
         };
         if answers { Liveness::Answers } else { Liveness::Silent(pid) }
     }
 
-    fn answers_list(&self, line: &str) -> bool {
+    fn answers_list(&self, line: &str, patience: Duration) -> bool {
         let Some(address) = address(line) else { return false };
         let Some(member) = self.config.members.iter().find(|member| member.address == address) else { return false };
-        self.answer(member, &Question::about_ticket(Command::ClientList, "", 0), PATIENCE).is_ok()
+        self.answer(member, &Question::about_ticket(Command::ClientList, "", 0), patience).is_ok()
     }
 }
 
