@@ -11,6 +11,10 @@
 //! revoked although it is held, and granted again with the next renewal. A renewal written before our reading
 //! is seen by it, one written behind our revoke is found when the ticket is read back, and stays.
 //!
+//! A guard that waits leaves a ticket alone that is renewed again and again meanwhile: the site's daemon runs on
+//! another node now, and has a guard there. (Once is not enough: that may be a last write of the dead one that
+//! was on its way.)
+//!
 //! The recorded end is by the wall clock. From the first reading on it is kept by the boot clock, so that a
 //! clock that is set back does not lengthen a lease; one that has more left than any lease has run out.
 
@@ -33,7 +37,6 @@ use booth_core::sink::{StoreAction, StoreRequest, StoreTicket};
 use booth_core::time::{Instant, Millis, Now, WallTime};
 use booth_core::wire::mac::Key;
 use mio::{Events, Poll, Token};
-use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -51,12 +54,16 @@ const CALL: Millis = Millis(3_000);
 const PASS: Millis = Millis(12_000);
 /// How long to wait before the daemon is asked and the tickets are read again.
 const PAUSE: Millis = Millis(5_000);
-/// ... and after something has failed.
+/// ... and after something has failed; doubled with each failure, up to [`PAUSE`].
 const RETRY: Millis = Millis(1_000);
+/// So many renewals are another daemon's.
+const RENEWALS: u32 = 2;
 /// How often the same trouble with a ticket is told.
 const REMINDER: Millis = Millis(60_000);
 /// Stores have whole seconds.
 const WHOLE_SECOND: Millis = Millis(1_000);
+/// Pacemaker's program for tickets.
+const CRM_TICKET: &str = "crm_ticket";
 /// The owner of a ticket that was lost, as the daemon writes it.
 const UNKNOWN_OWNER: SiteId = SiteId(0);
 
@@ -70,8 +77,8 @@ const UNKNOWN_OWNER: SiteId = SiteId(0);
 /// | 4 | it does not run or answer, and a grant that has run out may still stand: the store has failed |
 /// | 1 | configuration or account are not to be had: nothing was done |
 ///
-/// With `wait` it goes on, and tries again what fails, until the daemon answers (0) or nothing is granted
-/// here any more (7 or 3).
+/// With `wait` it goes on, and tries again what fails, until the daemon answers (0) or it has left nothing
+/// granted here (7 or 3).
 pub fn guard(program: Program, options: &GuardOptions) -> u8 {
     let console = Console::new(program);
     let Some(config) = configuration(&console, &options.config) else { return FAILURE };
@@ -101,29 +108,20 @@ fn stand_guard(
             None
         }
     };
-    let mut wait = options.wait;
-    let waiting = if wait {
-        let path = lock_path.with_extension("guard");
-        let waiting = Waiting::begin(path, account.as_ref())?;
-        if waiting.is_none() {
-            console.info("guard: another one waits already; this one looks once");
-            wait = false;
-        }
-        waiting
-    } else {
-        None
-    };
     if let Some(account) = &account {
         account.take()?;
     }
     let me = super::site::own_member(config);
     let client = Client { config, key, me, console, program };
     let tickets = if is_arbitrator(config) { &[][..] } else { &config.tickets[..] };
+    if config.store == config::Store::Pacemaker && !tickets.is_empty() && !has_program(CRM_TICKET) {
+        // Trying again would not help.
+        console.error(&format!("guard: there is no {CRM_TICKET} in PATH: no ticket can be read or revoked here"));
+        return Ok(NOT_REVOKED);
+    }
     let sweep = Sweep::new(console, config, tickets)
         .map_err(|error| StartError(format!("cannot wait for child processes: {error}")))?;
-    let status = Guard { client, lock_path, sweep }.run(wait);
-    drop(waiting);
-    Ok(status)
+    Ok(Guard { client, lock_path, sweep }.run(options.wait))
 }
 
 /// Whether this host is an arbitrator, which holds no tickets.
@@ -133,24 +131,9 @@ fn is_arbitrator(config: &Configuration) -> bool {
     own.is_ok_and(|at| config.members[at].kind == MemberKind::Arbitrator)
 }
 
-/// The mark of a guard that waits: one is enough.
-struct Waiting {
-    path: PathBuf,
-    _locked: File,
-}
-
-impl Waiting {
-    fn begin(path: PathBuf, account: Option<&Account>) -> Result<Option<Waiting>, StartError> {
-        let locked = lockfile::hold(&path, account.map(|account| (account.uid, account.gid)))?;
-        Ok(locked.map(|locked| Waiting { path, _locked: locked }))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        // It may lie where this account can remove nothing; it does no harm there.
-        let _ = std::fs::remove_file(&self.path);
-    }
+fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
 }
 
 struct Guard<'a> {
@@ -162,7 +145,7 @@ struct Guard<'a> {
 impl Guard<'_> {
     /// Looks once, or until there is nothing left to look after; tells the exit status.
     fn run(mut self, wait: bool) -> u8 {
-        let mut patience = self.patience();
+        let (mut patience, mut retry) = (self.patience(), RETRY);
         loop {
             let live = self.client.liveness(&self.lock_path, Duration::from_millis(patience.0));
             let (status, whose) = match live {
@@ -187,7 +170,8 @@ impl Guard<'_> {
             // Whoever is silent is asked until just before the grant runs out.
             patience = left.min(self.patience()).max(LAST_CHANCE);
             let asking = if status == SILENT { patience } else { Millis(0) };
-            let pause = if found.failed { RETRY } else { (left - asking).min(PAUSE) };
+            let pause = if found.failed { retry } else { (left - asking).min(PAUSE) };
+            retry = if found.failed { (retry + retry).min(PAUSE) } else { RETRY };
             std::thread::sleep(Duration::from_millis(pause.0));
         }
     }
@@ -230,6 +214,8 @@ struct Watched<'a> {
     phase: Phase,
     /// The recorded end and term that were read, and when the ticket is to be revoked by the boot clock.
     record: Option<(WallTime, Option<u32>, Instant)>,
+    /// How often it was seen to be renewed.
+    renewals: u32,
     /// Whether it was said that this record is being revoked.
     announced: bool,
     /// What was said of it last, and when.
@@ -249,7 +235,7 @@ impl<'a> Sweep<'a> {
     fn new(console: Console, config: &Configuration, tickets: &'a [Ticket]) -> io::Result<Sweep<'a>> {
         let poll = Poll::new()?;
         let backend = match &config.store {
-            config::Store::Pacemaker => store::Backend::Pacemaker("crm_ticket".into()),
+            config::Store::Pacemaker => store::Backend::Pacemaker(CRM_TICKET.into()),
             config::Store::File(directory) => store::Backend::File(directory.clone()),
         };
         let name = |ticket: &Ticket| ticket.settings.name.as_str().to_owned();
@@ -265,6 +251,7 @@ impl<'a> Sweep<'a> {
             number: RequestNumber(0),
             phase: Phase::Clear,
             record: None,
+            renewals: 0,
             announced: false,
             said: None,
         };
@@ -357,6 +344,10 @@ impl<'a> Sweep<'a> {
             return;
         };
         let until = watched.revoke_at(now, expires, stored.term);
+        if until > now.boot && watched.renewals >= RENEWALS {
+            watched.phase = Phase::Clear;
+            return self.say(at, "it is renewed by a daemon on another node: left alone".to_owned(), now.boot);
+        }
         if until > now.boot {
             watched.phase = Phase::Granted { until };
             let (end, then) = (clock::local_time(expires), clock::local_time(now.wall_at(until)));
@@ -401,12 +392,12 @@ impl Watched<'_> {
     /// When a grant with this end is to be revoked; for the same grant never later than was found before.
     fn revoke_at(&mut self, now: Now, expires: WallTime, term: Option<u32>) -> Instant {
         let mut at = revoke_at(&self.ticket.settings, now, expires);
-        if let Some((known, known_term, before)) = self.record
-            && (known, known_term) == (expires, term)
-        {
-            at = at.min(before);
-        } else {
-            self.announced = false;
+        match self.record {
+            Some((known, known_term, before)) if (known, known_term) == (expires, term) => at = at.min(before),
+            before => {
+                self.renewals += u32::from(before.is_some_and(|(known, ..)| known < expires));
+                self.announced = false;
+            }
         }
         self.record = Some((expires, term, at));
         at

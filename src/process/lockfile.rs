@@ -145,21 +145,6 @@ impl Drop for LockFile {
     }
 }
 
-/// Locks a file for as long as what comes back is held; `None`: another process has it. It is made, with its
-/// directory, where it is missing.
-///
-/// # Errors
-/// Where it cannot be made or opened.
-pub fn hold(path: &Path, owner: Option<(Uid, Gid)>) -> Result<Option<File>, StartError> {
-    create_directory(path, owner.filter(|_| Uid::effective().is_root()))?;
-    let file = open(path)?;
-    match fcntl(&file, FcntlArg::F_SETLK(&whole_file())) {
-        Ok(_) => Ok(Some(file)),
-        Err(Errno::EACCES | Errno::EAGAIN) => Ok(None),
-        Err(error) => Err(StartError::system(&format_args!("{}: fcntl(F_SETLK)", path.display()), error)),
-    }
-}
-
 /// Who holds the lock of the file at `path`, if anybody. A missing file is held by nobody.
 ///
 /// # Errors
