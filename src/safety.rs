@@ -10,8 +10,11 @@
 //!
 //! Two things S0 needs from outside, and no daemon can give: a guard that revokes in the CIB what has run out
 //! when the daemon is dead, frozen or silent (S12), and clocks whose *rate* is right within 2 ‰ (S4). The guard
-//! is still to come (`CHANGELOG.md`); until then a site whose daemon is frozen beyond its lease keeps its
-//! grant for as long as that lasts. `on-stuck-revoke` is the last resort where the daemon lives and the store does not.
+//! is `boothctl guard`: the agent's monitor runs it, and the unit when its daemon ends (`packaging/README.md`). It looks
+//! when it is called: a daemon that is frozen (one that is dead is noticed at once) may keep its grant beyond its
+//! lease until the next monitor, so let `acquire-after` be longer than the monitor's interval and some 5 s. It
+//! goes by the site's wall clock and reaches the store as the daemon would: a CIB that hangs it cannot revoke
+//! in either. `on-stuck-revoke` is the last resort where the daemon lives and the store does not.
 //!
 //! # Rules, where they live, and what shows them
 //!
@@ -32,7 +35,7 @@
 //! | **S9** "released" is said when the store says revoked | `leader.rs`: `leave`, `finish_leaving`; `manual.rs`: `manual_revoked` | `tests/rules.rs`, simulation, model | stopped-said-too-early, released-before-the-store, overtaken-heartbeat-counts, overtaken-by-a-revoke-counts |
 //! | **S10** a restart never makes a leader | `ticket.rs`: `become_leader`; `recovery.rs`: `on_loaded`, `may_have_left`, `revoke_stale_if_due` | `tests/rules.rs`, `tests/cluster_changes.rs`, simulation | store-makes-a-leader, lease-by-votes-alone, stored-grant-never-ends, stored-lease-begins-anew, anothers-grant-is-ours, stored-lease-by-a-wrong-clock, clock-set-back-not-noticed, stored-lease-of-one-that-owes-another, stored-lease-longer-than-any |
 //! | **S11** no message takes effect twice | `stamp.rs`: `admit`; `node.rs`: `lateness`; `request.rs`: `admit_request`; `follower.rs`: `on_revoke`, `on_step_down` | `tests/rules.rs`, `src/core/stamp.rs`, simulation (replays), `tests/security.rs` | no-window, late-votes-accepted, seen-is-forgotten, floor-stays-low, old-is-young-enough, silence-makes-new, wrong-clock-never-forgiven, own-stamps-go-back, own-stamps-go-back-by-a-restart, client-request-repeated, client-request-repeated-after-a-restart, any-address |
-//! | **S12** a grant does not outlive its daemon: each write carries the lease's end | `leader.rs`: `commit_if_due`; `src/store/pacemaker.rs`: `write_arguments` | `tests/rules.rs`, `tests/pacemaker.rs`, simulation (with a guard at each site) | grant-without-end, grant-with-no-end, renewed-end-not-written |
+//! | **S12** a grant does not outlive its daemon: each write carries the lease's end, and the guard revokes what has run out | `leader.rs`: `commit_if_due`; `src/store/pacemaker.rs`: `write_arguments`; `src/client/guard.rs`: `on_read` | `tests/rules.rs`, `tests/pacemaker.rs`, `tests/guard.rs`, `tests/agents.rs`, simulation (with a guard at each site) | grant-without-end, grant-with-no-end, renewed-end-not-written |
 //! | **L1** a healed majority with working stores elects within one election time | `election.rs`: `plan_election`; `recovery.rs`: `caught_up`; `follower.rs`: `remind` | simulation, `tests/cluster_faults.rs`, `tests/cluster_changes.rs` | earlier-hold-in-spite-of-the-leaders-word, election-tried-once, asks-again-at-once, withdraws-at-one-refusal, nobody-is-reminded, voter-goes-on-standing, never-settled, held-elsewhere-ends-an-election, outdated-by-an-older-term, stored-revoke-older-than-the-journal, followers-not-freed, revoke-forgotten-by-a-withdrawal, revoke-older-than-the-store |
 //! | **L2** a ticket whose leader is gone is held elsewhere by D + A (each by the slowest clock allowed) + 1 s | `follower.rs`: `forget_leader_if_lost`; `lease.rs`: `learn` | simulation, `tests/cluster_faults.rs` | hearsay-passed-on, loss-not-acted-upon, step-down-not-acted-upon |
 //! | **L3** a leader that reaches a majority is never moved or revoked | `leader.rs`: `on_renewal_refused`, `resend` | simulation, `tests/cluster_faults.rs`, `tests/faults.rs` | renews-too-late, renews-when-it-gives-up, nothing-is-repeated, any-heartbeat-ends-a-lease, refused-leader-steps-down, refused-leader-does-nothing, called-off-is-released, term-led-twice, revoke-forgotten-by-a-restart, revoked-is-forgotten |

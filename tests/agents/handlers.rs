@@ -15,6 +15,8 @@ const CONFIGURATION: &str = r#"
   <template id="template" class="ocf" provider="pacemaker" type="Dummy"/>
   <primitive id="runs" class="ocf" provider="pacemaker" type="Dummy"/>
   <primitive id="stopped" class="ocf" provider="pacemaker" type="Dummy"/>
+  <primitive id="member" class="ocf" provider="pacemaker" type="Dummy"/>
+  <primitive id="pair" class="ocf" provider="pacemaker" type="Dummy"/>
   <primitive id="other" class="ocf" provider="pacemaker" type="Dummy"/>
   <primitive id="disabled" class="ocf" provider="pacemaker" type="Dummy">
    <meta_attributes id="dm"><nvpair id="dm1" name="target-role" value="Stopped"/></meta_attributes>
@@ -30,17 +32,17 @@ const CONFIGURATION: &str = r#"
   <rsc_ticket id="t1" rsc="runs" ticket="active" loss-policy="stop"/>
   <rsc_ticket id="t2" rsc="stopped" ticket="idle" loss-policy="stop"/>
   <rsc_ticket id="t3" rsc="clone" rsc-role="Promoted" ticket="promoted" loss-policy="demote"/>
-  <rsc_ticket id="t4" ticket="set"><resource_set id="s1"><resource_ref id="stopped"/></resource_set><resource_set id="s2"><resource_ref id="runs"/></resource_set></rsc_ticket>
+  <rsc_ticket id="t4" ticket="set"><resource_set id="s1"><resource_ref id="member"/></resource_set><resource_set id="s2"><resource_ref id="pair"/></resource_set></rsc_ticket>
   <rsc_ticket id="t5" rsc="template" ticket="template" loss-policy="stop"/>
   <rsc_ticket id="t6" rsc="tag" ticket="tag" loss-policy="stop"/>
   <rsc_ticket id="t7" rsc="group" ticket="geo/group-1" loss-policy="stop"/>
   <rsc_ticket id="t8" rsc="half" ticket="geo/group-1" loss-policy="stop"/>
   <rsc_ticket id="t9" rsc="clone" ticket="clone" loss-policy="stop"/>
  </constraints>
- <tags><tag id="tag"><obj_ref id="stopped"/><obj_ref id="runs"/></tag></tags>
+ <tags><tag id="tag"><obj_ref id="member"/><obj_ref id="pair"/></tag></tags>
 </configuration>"#;
 
-/// A CIB of one node, with these resources active: ID, operation.
+/// A CIB of one node in a file, and the awk that handlers find.
 struct Cib {
     directory: PathBuf,
     awk: PathBuf,
@@ -151,14 +153,21 @@ fn resources_have_stopped_when_none_that_depends_on_the_ticket_is_active() {
     for cib in cibs {
         let expect = |ticket, status, words| cib.expect("resources-stopped", &[ticket], "", status, words);
         cib.write(
-            &[("runs", "start"), ("made", "start"), ("second", "start"), ("database", "promote"), ("other", "start")],
+            &[
+                ("runs", "start"),
+                ("pair", "start"),
+                ("made", "start"),
+                ("second", "start"),
+                ("database", "promote"),
+                ("other", "start"),
+            ],
             true,
         );
         expect("idle", 0, "");
         expect("unknown", 0, "");
         expect("active", 1, "ticket active: runs is Started");
-        expect("set", 1, "runs is Started");
-        expect("tag", 1, "runs is Started");
+        expect("set", 1, "pair is Started");
+        expect("tag", 1, "pair is Started");
         expect("template", 1, "made is Started");
         expect("geo/group-1", 1, "second is Started");
         expect("promoted", 1, "database is Promoted");
