@@ -174,10 +174,16 @@ pub fn packaged(name: &str) -> PathBuf {
 /// Runs a program to its end, which must come.
 #[track_caller]
 pub fn run(command: &mut Command) -> Ended {
+    run_within(command, 3 * PATIENCE.as_secs())
+}
+
+/// As [`run`], within so many seconds.
+#[track_caller]
+pub fn run_within(command: &mut Command, seconds: u64) -> Ended {
     let begun = Instant::now();
     let mut shell = Command::new("timeout");
     // A daemon that it leaves behind must not keep our pipes.
-    shell.args(["--kill-after=1", &format!("{}", 3 * PATIENCE.as_secs())]).arg(command.get_program());
+    shell.args(["--kill-after=1", &seconds.to_string()]).arg(command.get_program());
     shell.args(command.get_args()).stdin(Stdio::null());
     for (name, value) in command.get_envs() {
         match value {
@@ -187,7 +193,8 @@ pub fn run(command: &mut Command) -> Ended {
     }
     let output = shell.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let status = output.status.code().unwrap();
+    // A host is switched off, which its first process tells by a signal.
+    let status = output.status.code().unwrap_or(-1);
     assert_ne!(status, 124, "{command:?} does not end");
     Ended { status, out: text(output.stdout), err: text(output.stderr), took: begun.elapsed() }
 }
