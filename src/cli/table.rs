@@ -286,7 +286,7 @@ pub const VERBS: &[VerbSpec] = &[
     VerbSpec {
         verb: Verb::Guard,
         names: &["guard"],
-        programs: BOOTH,
+        programs: BOOTHCTL,
         options: &[Opt::Config, Opt::LockFile, Opt::Wait],
         operands: Operands::None,
         about: "Revoke what a dead or frozen daemon has left granted",
