@@ -27,7 +27,7 @@ fn crm_ticket(directory: &Path) -> Option<PathBuf> {
     let cib = directory.join("cib.xml");
     let empty = Command::new("cibadmin").arg("--empty").output().ok().filter(|output| output.status.success());
     let Some(empty) = empty.filter(|_| Command::new("crm_ticket").arg("--version").output().is_ok()) else {
-        live::skip("pacemaker", "crm_ticket and cibadmin are not installed (Debian: pacemaker-cli-utils)");
+        live::skip("store_crm_ticket", "crm_ticket and cibadmin are not installed (Debian: pacemaker-cli-utils)");
         return None;
     };
     fs::write(&cib, empty.stdout).unwrap();
@@ -59,7 +59,7 @@ fn ask(turns: &mut Turns, store: &mut Store, number: u32, action: StoreAction<'_
 
 #[test]
 fn the_real_crm_ticket_takes_and_gives_back_what_we_write() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pacemaker");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("store_crm_ticket");
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     let Some(program) = crm_ticket(&directory) else { return };
