@@ -1,0 +1,378 @@
+//! A geo cluster in namespaces: two sites, each a Pacemaker cluster of its own with watched services behind tickets,
+//! and an arbitrator. All of it ends when the value is dropped, after a panic too.
+
+use crate::cluster::{self, Extra, Service};
+use crate::common::{Family, Network, Outcome, PORT, Program, eventually, netlink_shim, now, say};
+use crate::host::{Host, Process, SCRIPTS};
+use crate::runs::{Run, runs};
+use crate::scratch;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// No answer of a member or of Pacemaker that nothing stands in the way of takes longer, on a busy machine.
+pub const PROMPT: Duration = Duration::from_secs(15);
+
+/// A ticket of the lab.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    pub name: &'static str,
+    /// Seconds.
+    pub expire: u32,
+    /// Seconds.
+    pub acquire_after: u32,
+    /// Further lines of its configuration.
+    pub more: &'static str,
+}
+
+impl Ticket {
+    pub const fn new(name: &'static str, expire: u32, acquire_after: u32) -> Ticket {
+        Ticket { name, expire, acquire_after, more: "" }
+    }
+}
+
+/// What a lab is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Nodes of the first site, one or two; the second has one.
+    pub nodes: usize,
+    /// What all members run at first.
+    pub program: Program,
+    /// Whether the daemons of sites are started by the lab; else `extra` has a resource for it.
+    pub daemons: bool,
+    pub tickets: Vec<Ticket>,
+    pub services: Vec<Service>,
+    /// What a site's cluster has beside the services, by site.
+    pub extra: [Extra; 2],
+}
+
+/// A write of a ticket to a site's CIB, in seconds since the epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// When it was asked for.
+    pub asked: f64,
+    /// When `crm_ticket` had ended.
+    pub done: f64,
+    pub granted: bool,
+    pub success: bool,
+}
+
+/// The lab, running.
+pub struct Lab {
+    name: String,
+    plan: Plan,
+    hosts: Vec<Option<Host>>,
+    daemons: Vec<Option<Process>>,
+    /// What each member runs.
+    programs: Vec<Program>,
+    network: Network,
+    directory: PathBuf,
+}
+
+/// The address of a site of two nodes, which moves with the daemon.
+pub const FLOATING: &str = "10.90.0.100";
+/// The configuration of every member.
+pub const CONFIGURATION: &str = "/etc/booth/booth.conf";
+
+impl Lab {
+    /// Makes the hosts, starts clusters and members side by side; returns when all of them serve.
+    pub fn start(name: &str, plan: Plan) -> Lab {
+        let begun = now();
+        let count = plan.nodes + 2;
+        let network = Network::new(count, Family::V4);
+        let directory = scratch::directory(network.number());
+        let mut lab = Lab {
+            name: name.to_owned(),
+            programs: vec![plan.program; count],
+            daemons: vec![None; count],
+            hosts: Vec::new(),
+            plan,
+            network,
+            directory,
+        };
+        lab.write_layers();
+        for number in 0..count {
+            let host = lab.new_host(number);
+            lab.hosts.push(Some(host));
+            lab.write_configuration(number);
+        }
+        lab.start_clusters();
+        for number in 0..count {
+            if lab.plan.daemons || number == lab.arbitrator() {
+                lab.launch(number);
+            }
+        }
+        for number in 0..count {
+            if lab.daemons[number].is_some() {
+                lab.wait_until_up(number);
+            }
+        }
+        say(&format!("{name}: {count} hosts, {} with Pacemaker, up after {:.1} s", count - 1, now() - begun));
+        lab
+    }
+
+    fn new_host(&self, number: usize) -> Host {
+        let last = self.arbitrator();
+        let name = match number {
+            number if number == last => "arbitrator".to_owned(),
+            number if number == self.other_site() => "b".to_owned(),
+            number => format!("a{}", number + 1),
+        };
+        let layers = [&*self.directory.join("sbin"), &*self.directory.join("ocf")];
+        let shim = self.directory.join("netlink_done.so");
+        Host::start(&self.network, number, &name, &self.directory.join(&name), layers, &shim)
+    }
+
+    /// The first node of the second site: its only one.
+    pub fn other_site(&self) -> usize {
+        self.plan.nodes
+    }
+
+    /// The host of the arbitrator.
+    pub fn arbitrator(&self) -> usize {
+        self.plan.nodes + 1
+    }
+
+    fn write_layers(&self) {
+        let (sbin, agents) = (self.directory.join("sbin"), self.directory.join("ocf"));
+        fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir_all(&sbin).unwrap();
+        fs::write(self.directory.join("netlink_done.so"), netlink_shim()).unwrap();
+        symlink(Path::new(SCRIPTS).join("crm_ticket"), sbin.join("crm_ticket")).unwrap();
+        if self.plan.program.is_ours() {
+            for name in ["boothd", "booth", "geostore"] {
+                symlink(Program::Ours.daemon(), sbin.join(name)).unwrap();
+            }
+            symlink(Program::Ours.client(), sbin.join("boothctl")).unwrap();
+        }
+        cluster::write_agents(&agents);
+    }
+
+    /// The address under which a member speaks.
+    pub fn address(&self, number: usize) -> String {
+        match self.plan.nodes == 2 && number < 2 {
+            true => FLOATING.to_owned(),
+            false => self.network.address(number).to_string(),
+        }
+    }
+
+    fn configuration(&self) -> String {
+        let [a, b, arbitrator] = [0, self.other_site(), self.arbitrator()].map(|number| self.address(number));
+        let mut text = format!(
+            "transport = UDP\nport = {PORT}\nauthfile = /etc/booth/booth.key\nsite = {a}\nsite = {b}\narbitrator = {arbitrator}\n"
+        );
+        for Ticket { name, expire, acquire_after, more } in &self.plan.tickets {
+            text += &format!(
+                "ticket = \"{name}\"\n expire = {expire}\n acquire-after = {acquire_after}\n timeout = 1\n retries = 3\n{more}"
+            );
+        }
+        text
+    }
+
+    fn write_configuration(&self, number: usize) {
+        let host = self.host(number);
+        fs::write(host.path(CONFIGURATION), self.configuration()).unwrap();
+        let key = host.path("/etc/booth/booth.key");
+        fs::write(&key, crate::common::KEY).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let user = nix::unistd::User::from_name("hacluster").unwrap().expect("package pacemaker makes hacluster");
+        chown(&key, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    }
+
+    fn start_clusters(&self) {
+        let nodes: Vec<(usize, &Host)> = (0..self.arbitrator()).map(|number| (number, self.host(number))).collect();
+        let (first, second) = nodes.split_at(self.plan.nodes);
+        cluster::begin(first, &self.network, &self.plan.services, &self.plan.extra[0]);
+        cluster::begin(second, &self.network, &self.plan.services, &self.plan.extra[1]);
+        for (_, host) in &nodes {
+            cluster::begin_pacemaker(host);
+        }
+        for (_, host) in &nodes {
+            cluster::wait_until_online(host);
+        }
+    }
+
+    /// A host that is up.
+    #[track_caller]
+    pub fn host(&self, number: usize) -> &Host {
+        self.hosts[number].as_ref().expect("a host that is up")
+    }
+
+    /// Ends a host and all that runs on it at once, as a power failure does. When that was.
+    pub fn kill(&mut self, number: usize) -> f64 {
+        let at = now();
+        self.daemons[number] = None;
+        self.hosts[number] = None;
+        at
+    }
+
+    /// Starts the daemon of a member and returns at once.
+    pub fn launch(&mut self, number: usize) {
+        assert!(self.daemons[number].is_none(), "{} has a daemon already", self.host(number).name());
+        let program = self.programs[number].daemon();
+        self.daemons[number] = Some(self.host(number).spawn(program, &["daemon", "-S", "-c", CONFIGURATION], "booth.log"));
+    }
+
+    /// Waits until a member answers clients.
+    #[track_caller]
+    pub fn wait_until_up(&self, number: usize) {
+        eventually(&format!("{} answers clients", self.host(number).name()), PROMPT, || {
+            let outcome = self.client(number, &["list"]);
+            if outcome.status == Some(0) { Ok(()) } else { Err(format!("{outcome:?}")) }
+        });
+    }
+
+    /// Replaces the daemon of a member by that of another program.
+    pub fn replace(&mut self, number: usize, program: Program) {
+        self.signal(number, Signal::SIGTERM);
+        let old = self.daemons[number].take().expect("a running member");
+        eventually("the old daemon has ended", PROMPT, || {
+            if ended(old) { Ok(()) } else { Err(format!("process {}", old.pid)) }
+        });
+        self.programs[number] = program;
+        self.launch(number);
+        self.wait_until_up(number);
+    }
+
+    /// Sends a signal to the daemon of a member that the lab has started.
+    pub fn signal(&self, number: usize, signal: Signal) {
+        let process = self.daemons[number].expect("a running member");
+        kill(Pid::from_raw(process.pid), signal).unwrap();
+    }
+
+    /// Runs a client on a member: a verb and its arguments.
+    pub fn client(&self, number: usize, arguments: &[&str]) -> Outcome {
+        let all = [&arguments[..1], &["-c", CONFIGURATION], &arguments[1..]].concat();
+        // The old program's client needs the shim as its daemon does.
+        let mut command = self.host(number).command(self.programs[number].client(), &all);
+        command.env("LD_PRELOAD", self.directory.join("netlink_done.so"));
+        crate::common::run(&mut command).unwrap()
+    }
+
+    /// As [`Lab::client`], and it must succeed.
+    #[track_caller]
+    pub fn must(&self, number: usize, arguments: &[&str]) -> String {
+        let outcome = self.client(number, arguments);
+        assert_eq!(outcome.status, Some(0), "{arguments:?} on {}: {outcome:?}", self.host(number).name());
+        outcome.stdout
+    }
+
+    /// The runs of a service at the site of this node.
+    pub fn runs(&self, number: usize, service: &str) -> Vec<Run> {
+        let home = if number < self.plan.nodes { "a1" } else { "b" };
+        runs(&cluster::directory(&self.directory.join(home), service))
+    }
+
+    /// Waits until a service runs at the site of this node now; gives that run.
+    #[track_caller]
+    pub fn wait_running(&self, number: usize, service: &str, limit: Duration) -> Run {
+        eventually(&format!("{service} runs at site of host {number}"), limit, || match self.runs(number, service).last() {
+            Some(run) if now() - run.last < 0.5 => Ok(*run),
+            other => Err(format!("last run: {other:?}, now {:.3}", now())),
+        })
+    }
+
+    /// Waits until a service that has run at the site of this node runs no longer; gives its last run.
+    #[track_caller]
+    pub fn wait_stopped(&self, number: usize, service: &str, limit: Duration) -> Run {
+        eventually(&format!("{service} stops at site of host {number}"), limit, || match self.runs(number, service).last() {
+            Some(run) if now() - run.last > 1.0 => Ok(*run),
+            other => Err(format!("last run: {other:?}, now {:.3}", now())),
+        })
+    }
+
+    /// What was written about a ticket to the CIB by a daemon on this host.
+    pub fn changes(&self, number: usize, ticket: &str) -> Vec<Change> {
+        let text = fs::read_to_string(self.directory.join(self.home_name(number)).join("tickets")).unwrap_or_default();
+        let change = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [asked, done, name, change, status] = words[..] else { panic!("line of the lab: {line}") };
+            let change = Change {
+                asked: asked.parse().unwrap(),
+                done: done.parse().unwrap(),
+                granted: change == "granted",
+                success: status == "0",
+            };
+            (name == ticket).then_some(change)
+        };
+        text.lines().filter_map(change).collect()
+    }
+
+    fn home_name(&self, number: usize) -> String {
+        match number {
+            number if number == self.arbitrator() => "arbitrator".to_owned(),
+            number if number == self.other_site() => "b".to_owned(),
+            number => format!("a{}", number + 1),
+        }
+    }
+
+    /// Whether the CIB of a node's site says granted.
+    pub fn granted(&self, number: usize, ticket: &str) -> bool {
+        let outcome = self.host(number).run("/usr/sbin/crm_ticket", &["-t", ticket, "-G", "granted", "-q"]);
+        outcome.status == Some(0) && outcome.stdout.trim() == "true"
+    }
+
+    /// Cuts a host off from all others.
+    pub fn cut(&self, number: usize) -> f64 {
+        self.network.filter(number, "drop", "drop");
+        now()
+    }
+
+    /// Cuts a host off from some others only, both ways.
+    pub fn part(&self, number: usize, from: &[usize]) {
+        let rules = |direction: &str| {
+            let rule = |peer: &usize| format!("ip {direction} {} drop", self.address(*peer));
+            from.iter().map(rule).collect::<Vec<_>>().join("\n ")
+        };
+        self.network.filter(number, &rules("saddr"), &rules("daddr"));
+    }
+
+    /// Ends a cut.
+    pub fn heal(&self, number: usize) {
+        self.network.filter(number, "", "");
+    }
+
+    /// Prints a line about what was seen.
+    pub fn tell(&self, line: &str) {
+        say(&format!("{}: {line}", self.name));
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for (number, host) in self.hosts.iter().enumerate() {
+                let Some(host) = host else { continue };
+                say(&format!("--- {}: {} host {number} {}", self.name, self.plan.program.daemon(), host.name()));
+                for log in [host.home().join("booth.log"), host.home().join("tickets")] {
+                    say(&format!("--- {}\n{}", log.display(), tail(&log, |_| true)));
+                }
+                let log = host.path("/var/log/pacemaker/pacemaker.log");
+                say(&format!("--- {}\n{}", log.display(), tail(&log, |line| !line.contains(" info: "))));
+                for service in &self.plan.services {
+                    say(&format!("--- {} {:?}", service.id, self.runs(number, service.id)));
+                }
+            }
+        }
+        self.hosts.clear();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The last lines of a log that are worth a look.
+fn tail(log: &Path, wanted: impl Fn(&str) -> bool) -> String {
+    let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+    let mut lines: Vec<&str> = text.lines().rev().filter(|line| wanted(line)).take(40).collect();
+    lines.reverse();
+    lines.join("\n")
+}
+
+/// Whether a process is gone or waits only to be counted.
+fn ended(process: Process) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/stat", process.pid)).unwrap_or_default();
+    status.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+}
