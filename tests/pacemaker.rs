@@ -14,6 +14,12 @@ mod host;
 mod lab;
 #[path = "pacemaker/links.rs"]
 mod links;
+#[path = "pacemaker/losses.rs"]
+mod losses;
+#[path = "pacemaker/nodes.rs"]
+mod nodes;
+#[path = "pacemaker/replacement.rs"]
+mod replacement;
 #[path = "pacemaker/runs.rs"]
 mod runs;
 

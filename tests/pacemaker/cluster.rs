@@ -76,9 +76,7 @@ impl Service {
         let place = node.map_or(String::new(), |node| {
             format!("<rsc_location id='{id}-place' rsc='{resource}' node='{node}' score='100'/>")
         });
-        format!(
-            "<rsc_ticket id='{id}-ticket' rsc='{resource}'{role} ticket='{ticket}' loss-policy='{policy}'/>{place}"
-        )
+        format!("<rsc_ticket id='{id}-ticket' rsc='{resource}'{role} ticket='{ticket}' loss-policy='{policy}'/>{place}")
     }
 }
 
@@ -99,8 +97,12 @@ pub struct Extra {
 /// that they run on, so its place must be the same path: the first node's.
 fn configuration(home: &Path, services: &[Service], extra: &Extra) -> String {
     // Without other nodes to wait for, a new cluster waits for them all the same, by default for 20 s.
-    let mut properties =
-        vec![("stonith-enabled", "false"), ("no-quorum-policy", "ignore"), ("dc-deadtime", "2s"), ("cluster-name", "lab")];
+    let mut properties = vec![
+        ("stonith-enabled", "false"),
+        ("no-quorum-policy", "ignore"),
+        ("dc-deadtime", "2s"),
+        ("cluster-name", "lab"),
+    ];
     for (name, value) in &extra.properties {
         properties.retain(|(other, _)| other != name);
         properties.push((name, value));
@@ -149,7 +151,7 @@ pub fn begin(nodes: &[(usize, &Host)], network: &Network, services: &[Service], 
         fs::set_permissions(&cib, fs::Permissions::from_mode(0o600)).unwrap();
         let user = nix::unistd::User::from_name("hacluster").unwrap().expect("package pacemaker makes hacluster");
         chown(&cib, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
-        host.spawn("/usr/sbin/corosync", &["-f"], "corosync.log");
+        host.spawn(host.command("/usr/sbin/corosync", &["-f"]), "corosync.log");
     }
 }
 
@@ -159,7 +161,7 @@ pub fn begin_pacemaker(host: &Host) {
         let outcome = host.run("/usr/sbin/corosync-cfgtool", &["-s"]);
         if outcome.status == Some(0) { Ok(()) } else { Err(format!("{outcome:?}")) }
     });
-    host.spawn("/usr/sbin/pacemakerd", &[], "pacemakerd.log");
+    host.spawn(host.command("/usr/sbin/pacemakerd", &[]), "pacemakerd.log");
 }
 
 /// Waits until a node is a member of a cluster that takes decisions.

@@ -22,7 +22,6 @@ pub struct Host {
     first: Child,
     /// What `nsenter` runs for us, to be waited for at the end.
     started: Mutex<Vec<Child>>,
-    shim: PathBuf,
 }
 
 /// A process that was started on a host.
@@ -34,8 +33,8 @@ pub struct Process {
 
 impl Host {
     /// Starts a host in the network namespace of that number. `sbin` and `agents` hide what /usr/sbin and the
-    /// directory of resource agents have; `shim` is preloaded into the reference.
-    pub fn start(network: &Network, number: usize, name: &str, home: &Path, layers: [&Path; 2], shim: &Path) -> Host {
+    /// directory of resource agents have.
+    pub fn start(network: &Network, number: usize, name: &str, home: &Path, layers: [&Path; 2]) -> Host {
         fs::create_dir_all(home).unwrap();
         let writable = home.join("tickets");
         fs::write(&writable, "").unwrap();
@@ -48,8 +47,7 @@ impl Host {
         command.env("LAB_SBIN", layers[0]).env("LAB_OCF", layers[1]);
         command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
         let first = command.spawn().unwrap();
-        let host =
-            Host { name: name.into(), home: home.into(), first, started: Mutex::default(), shim: shim.to_owned() };
+        let host = Host { name: name.into(), home: home.into(), first, started: Mutex::default() };
         eventually(&format!("host {name} is up"), Duration::from_secs(20), || {
             let log = || fs::read_to_string(home.join("host.log")).unwrap_or_default();
             if home.join("up").exists() { Ok(()) } else { Err(log()) }
@@ -99,11 +97,10 @@ impl Host {
         outcome.stdout
     }
 
-    /// Starts a daemon in the foreground, its messages in the host's file `log`.
-    pub fn spawn(&self, program: &str, arguments: &[&str], log: &str) -> Process {
+    /// Starts a daemon in the foreground with a command of this host, its messages in the host's file `log`.
+    pub fn spawn(&self, mut command: Command, log: &str) -> Process {
+        let program = format!("{command:?}");
         let log = File::options().create(true).append(true).open(self.home.join(log)).unwrap();
-        let mut command = self.command(program, arguments);
-        command.env("LD_PRELOAD", &self.shim);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().unwrap();
         let outer = child.id();

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -48,6 +49,20 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// What a site's cluster has beside the services, by site.
     pub extra: [Extra; 2],
+}
+
+impl Plan {
+    /// Two sites of one node, all members ours.
+    pub fn ours(tickets: &[Ticket], services: &[Service]) -> Plan {
+        Plan {
+            nodes: 1,
+            program: Program::Ours,
+            daemons: true,
+            tickets: tickets.to_vec(),
+            services: services.to_vec(),
+            extra: Default::default(),
+        }
+    }
 }
 
 /// A write of a ticket to a site's CIB, in seconds since the epoch.
@@ -123,8 +138,7 @@ impl Lab {
             number => format!("a{}", number + 1),
         };
         let layers = [&*self.directory.join("sbin"), &*self.directory.join("ocf")];
-        let shim = self.directory.join("netlink_done.so");
-        Host::start(&self.network, number, &name, &self.directory.join(&name), layers, &shim)
+        Host::start(&self.network, number, &name, &self.directory.join(&name), layers)
     }
 
     /// The first node of the second site: its only one.
@@ -213,8 +227,8 @@ impl Lab {
     /// Starts the daemon of a member and returns at once.
     pub fn launch(&mut self, number: usize) {
         assert!(self.daemons[number].is_none(), "{} has a daemon already", self.host(number).name());
-        let program = self.programs[number].daemon();
-        self.daemons[number] = Some(self.host(number).spawn(program, &["daemon", "-S", "-c", CONFIGURATION], "booth.log"));
+        let command = self.booth(number, self.programs[number].daemon(), &["daemon", "-S", "-c", CONFIGURATION]);
+        self.daemons[number] = Some(self.host(number).spawn(command, "booth.log"));
     }
 
     /// Waits until a member answers clients.
@@ -247,10 +261,22 @@ impl Lab {
     /// Runs a client on a member: a verb and its arguments.
     pub fn client(&self, number: usize, arguments: &[&str]) -> Outcome {
         let all = [&arguments[..1], &["-c", CONFIGURATION], &arguments[1..]].concat();
-        // The old program's client needs the shim as its daemon does.
-        let mut command = self.host(number).command(self.programs[number].client(), &all);
-        command.env("LD_PRELOAD", self.directory.join("netlink_done.so"));
-        crate::common::run(&mut command).unwrap()
+        crate::common::run(&mut self.booth(number, self.programs[number].client(), &all)).unwrap()
+    }
+
+    /// A command of either program, with what the old one needs to run on a new kernel.
+    fn booth(&self, number: usize, program: &str, arguments: &[&str]) -> Command {
+        let mut command = self.host(number).command(program, arguments);
+        if !self.programs[number].is_ours() {
+            command.env("LD_PRELOAD", self.directory.join("netlink_done.so"));
+        }
+        command
+    }
+
+    /// Runs our client of attributes on a member.
+    pub fn geostore(&self, number: usize, arguments: &[&str]) -> Outcome {
+        let all = [&arguments[..1], &["-c", CONFIGURATION], &arguments[1..]].concat();
+        self.host(number).run("/usr/sbin/geostore", &all)
     }
 
     /// As [`Lab::client`], and it must succeed.
@@ -270,18 +296,22 @@ impl Lab {
     /// Waits until a service runs at the site of this node now; gives that run.
     #[track_caller]
     pub fn wait_running(&self, number: usize, service: &str, limit: Duration) -> Run {
-        eventually(&format!("{service} runs at site of host {number}"), limit, || match self.runs(number, service).last() {
-            Some(run) if now() - run.last < 0.5 => Ok(*run),
-            other => Err(format!("last run: {other:?}, now {:.3}", now())),
+        eventually(&format!("{service} runs at site of host {number}"), limit, || {
+            match self.runs(number, service).last() {
+                Some(run) if now() - run.last < 0.5 => Ok(*run),
+                other => Err(format!("last run: {other:?}, now {:.3}", now())),
+            }
         })
     }
 
     /// Waits until a service that has run at the site of this node runs no longer; gives its last run.
     #[track_caller]
     pub fn wait_stopped(&self, number: usize, service: &str, limit: Duration) -> Run {
-        eventually(&format!("{service} stops at site of host {number}"), limit, || match self.runs(number, service).last() {
-            Some(run) if now() - run.last > 1.0 => Ok(*run),
-            other => Err(format!("last run: {other:?}, now {:.3}", now())),
+        eventually(&format!("{service} stops at site of host {number}"), limit, || {
+            match self.runs(number, service).last() {
+                Some(run) if now() - run.last > 1.0 => Ok(*run),
+                other => Err(format!("last run: {other:?}, now {:.3}", now())),
+            }
         })
     }
 
@@ -300,6 +330,37 @@ impl Lab {
             (name == ticket).then_some(change)
         };
         text.lines().filter_map(change).collect()
+    }
+
+    /// The last grant or revoke of a ticket that a daemon on this host has written.
+    #[track_caller]
+    pub fn last_change(&self, number: usize, ticket: &str, granted: bool) -> Change {
+        let mut changes = self.changes(number, ticket);
+        changes.retain(|change| change.granted == granted && change.success);
+        changes.pop().unwrap_or_else(|| panic!("nothing written: {:?}", self.changes(number, ticket)))
+    }
+
+    /// Waits until every member can vote for whom it likes, see [`Lab::wait_until_remembers`].
+    #[track_caller]
+    pub fn wait_until_all_remember(&self) {
+        for number in 0..self.hosts.len() {
+            self.wait_until_remembers(number);
+        }
+    }
+
+    /// Waits until a member can vote for whom it likes: one of ours, until the first lease and acquire-after of its
+    /// first life are over (S7).
+    #[track_caller]
+    pub fn wait_until_remembers(&self, number: usize) {
+        if !self.programs[number].is_ours() {
+            return;
+        }
+        let spans = self.plan.tickets.iter().map(|ticket| u64::from(ticket.expire + ticket.acquire_after));
+        let limit = Duration::from_secs(spans.max().unwrap_or(0)) + PROMPT;
+        eventually(&format!("{} remembers", self.host(number).name()), limit, || {
+            let status = self.must(number, &["status"]);
+            if status.contains("no memory") { Err(status) } else { Ok(()) }
+        });
     }
 
     fn home_name(&self, number: usize) -> String {

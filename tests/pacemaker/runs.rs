@@ -38,6 +38,11 @@ pub fn overlap(here: &[Run], there: &[Run]) -> f64 {
     here.iter().flat_map(|a| there.iter().map(move |b| both(a, b))).sum()
 }
 
+/// The time between two points as it is printed.
+pub fn span(from: f64, to: f64) -> String {
+    format!("{:.2} s", to - from)
+}
+
 #[test]
 fn only_the_time_in_which_both_ran_counts() {
     let run = |first, last| Run { process: 1, first, last };

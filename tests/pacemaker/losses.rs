@@ -1,0 +1,137 @@
+//! What a site does with its resources where it loses a ticket, or may not use it, and who may get it then.
+
+use crate::available;
+use crate::cluster::{LossPolicy, Service};
+use crate::common::{eventually, now};
+use crate::lab::{Lab, PROMPT, Plan, Ticket};
+use crate::runs::{overlap, span};
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+const A: usize = 0;
+const B: usize = 1;
+
+/// Each policy as it is configured: Pacemaker's part, from our write of the revoke on.
+#[test]
+fn the_loss_policy_is_what_the_resource_says() {
+    if !available("the_loss_policy_is_what_the_resource_says") {
+        return;
+    }
+    let service = |id, loss_policy| Service { loss_policy, ..Service::new(id, id) };
+    let services = [
+        service("stopped", LossPolicy::Stop),
+        service("demoted", LossPolicy::Demote),
+        service("frozen", LossPolicy::Freeze),
+    ];
+    let tickets = services.map(|service| Ticket::new(service.ticket, 10, 3));
+    let lab = Lab::start("loss-policy", Plan::ours(&tickets, &services));
+    for Service { id, ticket, .. } in services {
+        lab.must(A, &["grant", "-w", ticket]);
+        lab.wait_running(A, id, PROMPT);
+    }
+    eventually("the promotable one is promoted", PROMPT, || {
+        promoted(&lab, A).then_some(()).ok_or("not yet".to_owned())
+    });
+    let begun = services.map(|service| lab.wait_running(A, service.id, PROMPT));
+    let revoked = now();
+    for Service { ticket, .. } in services {
+        lab.must(A, &["revoke", "-w", ticket]);
+    }
+    let stopped = lab.wait_stopped(A, "stopped", PROMPT);
+    lab.tell(&format!("stop: stopped {} after the revoke", span(revoked, stopped.last)));
+    eventually("the promotable one is demoted", PROMPT, || {
+        (!promoted(&lab, A)).then_some(()).ok_or("not yet".to_owned())
+    });
+    lab.tell(&format!("demote: demoted within {}", span(revoked, now())));
+    // What is to run on does so for longer than Pacemaker needed to stop the other.
+    thread::sleep(Duration::from_secs(5));
+    for (id, begun) in [("demoted", begun[1]), ("frozen", begun[2])] {
+        let run = lab.wait_running(A, id, Duration::from_secs(1));
+        lab.tell(&format!("{id}: process {} runs on, for {:.1} s", run.process, run.last - run.first));
+        assert_eq!((begun.process, begun.first), (run.process, run.first));
+    }
+}
+
+fn promoted(lab: &Lab, number: usize) -> bool {
+    fs::read_dir(lab.host(number).path("/run/lab"))
+        .unwrap()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().ends_with(".promoted"))
+}
+
+/// A ticket in standby stays granted and is renewed, and its resources do not run; writes of the daemon do not end it.
+#[test]
+fn standby_is_the_administrators() {
+    if !available("standby_is_the_administrators") {
+        return;
+    }
+    let lab = Lab::start("standby", Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]));
+    lab.must(A, &["grant", "-w", "T"]);
+    lab.wait_running(A, "db", PROMPT);
+    let asked = now();
+    lab.host(A).must("/usr/sbin/crm_ticket", &["-t", "T", "--standby", "--force"]);
+    let stopped = lab.wait_stopped(A, "db", PROMPT);
+    let written = now();
+    eventually("two renewals", Duration::from_secs(20), || {
+        let changes = lab.changes(A, "T");
+        let renewals = changes.iter().filter(|change| change.granted && change.asked > written).count();
+        if renewals >= 2 { Ok(()) } else { Err(format!("{changes:?}")) }
+    });
+    assert!(lab.granted(A, "T"));
+    assert_eq!(lab.runs(A, "db").len(), 1, "it was started in standby");
+    let activated = now();
+    lab.host(A).must("/usr/sbin/crm_ticket", &["-t", "T", "--activate", "--force"]);
+    let run = lab.wait_running(A, "db", PROMPT);
+    lab.tell(&format!(
+        "stopped {} after standby, stayed so through two renewals, started {} after activation",
+        span(asked, stopped.last),
+        span(activated, run.first)
+    ));
+    assert!(lab.changes(A, "T").iter().all(|change| change.granted));
+}
+
+/// Where the service cannot run, the ticket goes on to a site where it can; where it may not, it stays away.
+#[test]
+fn a_handler_moves_the_ticket_and_a_prerequisite_keeps_it_away() {
+    if !available("a_handler_moves_the_ticket_and_a_prerequisite_keeps_it_away") {
+        return;
+    }
+    // Asked before each renewal too. It runs as hacluster.
+    const HANDLER: &str = " before-acquire-handler = /usr/bin/test ! -e /run/lab/home/unfit\n";
+    const PREREQUISITE: &str =
+        " before-acquire-handler = /usr/bin/test ! -e /run/lab/home/unfit\n attr-prereq = auto ready eq yes\n";
+    let tickets = [
+        Ticket { more: HANDLER, ..Ticket::new("free", 10, 3) },
+        Ticket { more: PREREQUISITE, ..Ticket::new("bound", 10, 3) },
+    ];
+    let services = tickets.map(|ticket| Service::new(ticket.name, ticket.name));
+    let lab = Lab::start("handler and prerequisite", Plan::ours(&tickets, &services));
+    for ticket in tickets {
+        lab.must(A, &["grant", "-w", ticket.name]);
+        lab.wait_running(A, ticket.name, PROMPT);
+    }
+    lab.wait_until_all_remember();
+    let failed = now();
+    fs::write(lab.host(A).home().join("unfit"), "").unwrap();
+    let moved = lab.wait_running(B, "free", Duration::from_secs(10 + 3) + PROMPT);
+    let ended = lab.wait_stopped(A, "free", PROMPT);
+    lab.wait_stopped(A, "bound", Duration::from_secs(10) + PROMPT);
+    lab.tell(&format!(
+        "handler fails: stopped {} after, started elsewhere {} later",
+        span(failed, ended.last),
+        span(ended.last, moved.first)
+    ));
+    assert_eq!(overlap(&lab.runs(A, "free"), &lab.runs(B, "free")), 0.0);
+    // Longer than any takeover without the prerequisite.
+    thread::sleep(Duration::from_secs(10 + 3 + 2));
+    assert_eq!(lab.runs(B, "bound"), [], "taken over although its prerequisite is not met");
+    let met = now();
+    let set = lab.geostore(B, &["set", "-t", "bound", "ready", "yes"]);
+    assert_eq!(set.status, Some(0), "{set:?}");
+    let query = lab.host(B).must("/usr/sbin/crm_ticket", &["-t", "bound", "-G", "ready", "-q"]);
+    assert_eq!(query.trim(), "yes", "the CIB has the attribute");
+    let taken = lab.wait_running(B, "bound", PROMPT);
+    lab.tell(&format!("prerequisite: not taken over for 15 s, started {} after it was met", span(met, taken.first)));
+    assert_eq!(overlap(&lab.runs(A, "bound"), &lab.runs(B, "bound")), 0.0);
+}

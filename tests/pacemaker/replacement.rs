@@ -1,0 +1,63 @@
+//! Members of a running cluster are replaced one after another, by ours and back, and the service notices nothing.
+
+use crate::available;
+use crate::cluster::Service;
+use crate::common::Program::{Ours, Reference};
+use crate::common::{eventually, now};
+use crate::lab::{Lab, PROMPT, Plan, Ticket};
+use std::time::Duration;
+
+const A: usize = 0;
+const B: usize = 1;
+
+/// Waits until all members say that the first site leads, and until its lease has been renewed.
+fn settle(lab: &Lab) {
+    let leader = format!("leader: {}", lab.address(A));
+    for number in [A, B, lab.arbitrator()] {
+        eventually("all members agree", PROMPT, || {
+            let list = lab.client(number, &["list"]);
+            if list.stdout.contains(&leader) { Ok(()) } else { Err(format!("{}: {list:?}", lab.host(number).name())) }
+        });
+    }
+    let since = now();
+    eventually("the lease is renewed", PROMPT, || match lab.last_change(A, "T", true) {
+        change if change.asked > since => Ok(()),
+        change => Err(format!("{change:?}")),
+    });
+}
+
+#[test]
+fn members_are_replaced_one_after_another() {
+    if !available("members_are_replaced_one_after_another") {
+        return;
+    }
+    let plan = Plan { program: Reference, ..Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]) };
+    let mut lab = Lab::start("rolling replacement", plan);
+    lab.must(A, &["grant", "-w", "T"]);
+    let begun = lab.wait_running(A, "db", PROMPT);
+    settle(&lab);
+    let arbitrator = lab.arbitrator();
+    // Least first: the member that holds the ticket is the last to be replaced, and the first to go back.
+    let steps = [(arbitrator, Ours), (B, Ours), (A, Ours), (A, Reference), (B, Reference), (arbitrator, Reference)];
+    for (number, program) in steps {
+        let start = now();
+        lab.replace(number, program);
+        let answers = now();
+        // The next one's turn comes when this one remembers.
+        lab.wait_until_remembers(number);
+        settle(&lab);
+        let run = lab.wait_running(A, "db", Duration::from_secs(1));
+        lab.tell(&format!(
+            "{} now {program:?}, answers after {:.1} s, agreed after {:.1} s; process {} runs on, for {:.1} s",
+            lab.host(number).name(),
+            answers - start,
+            now() - start,
+            run.process,
+            run.last - run.first
+        ));
+        assert_eq!((begun.process, begun.first), (run.process, run.first), "{:?}", lab.runs(A, "db"));
+    }
+    assert_eq!(lab.runs(B, "db"), []);
+    let writes = lab.changes(A, "T");
+    assert!(writes.iter().all(|change| change.granted), "revoked in between: {writes:?}");
+}
