@@ -8,6 +8,8 @@
 #[path = "pacemaker/cluster.rs"]
 mod cluster;
 mod common;
+#[path = "pacemaker/guard.rs"]
+mod guard;
 #[path = "pacemaker/host.rs"]
 mod host;
 #[path = "pacemaker/lab.rs"]
@@ -16,6 +18,8 @@ mod lab;
 mod links;
 #[path = "pacemaker/losses.rs"]
 mod losses;
+#[path = "pacemaker/moves.rs"]
+mod moves;
 #[path = "pacemaker/nodes.rs"]
 mod nodes;
 #[path = "pacemaker/replacement.rs"]

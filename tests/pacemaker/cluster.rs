@@ -2,9 +2,9 @@
 //! already.
 
 use crate::common::{Network, eventually};
-use crate::host::{Host, SCRIPTS};
+use crate::host::Host;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::time::Duration;
 
@@ -177,9 +177,14 @@ pub fn wait_until_online(host: &Host) {
     });
 }
 
-/// Where the agent of the watched service is, as a provider's directory of agents.
+/// Writes the agents of the lab and ours, as directories of providers.
 pub fn write_agents(layer: &Path) {
-    let provider = layer.join("lab");
-    fs::create_dir_all(&provider).unwrap();
-    std::os::unix::fs::symlink(Path::new(SCRIPTS).join("service"), provider.join("service")).unwrap();
+    for (provider, agent, source) in [
+        ("lab", "service", "tests/pacemaker/service"),
+        ("booth", "booth-site", "packaging/ocf/booth-site"),
+    ] {
+        fs::create_dir_all(layer.join(provider)).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+        symlink(source, layer.join(provider).join(agent)).unwrap();
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// Where the lab's own scripts are.
-pub const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pacemaker");
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pacemaker");
 
 /// A host that is up.
 pub struct Host {

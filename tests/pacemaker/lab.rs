@@ -3,7 +3,7 @@
 
 use crate::cluster::{self, Extra, Service};
 use crate::common::{Family, Network, Outcome, PORT, Program, eventually, netlink_shim, now, say};
-use crate::host::{Host, Process, SCRIPTS};
+use crate::host::{Host, Process};
 use crate::runs::{Run, runs};
 use crate::scratch;
 use nix::sys::signal::{Signal, kill};
@@ -155,14 +155,29 @@ impl Lab {
         let (sbin, agents) = (self.directory.join("sbin"), self.directory.join("ocf"));
         fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o755)).unwrap();
         fs::create_dir_all(&sbin).unwrap();
-        fs::write(self.directory.join("netlink_done.so"), netlink_shim()).unwrap();
-        symlink(Path::new(SCRIPTS).join("crm_ticket"), sbin.join("crm_ticket")).unwrap();
-        if self.plan.program.is_ours() {
-            for name in ["boothd", "booth", "geostore"] {
-                symlink(Program::Ours.daemon(), sbin.join(name)).unwrap();
+        let shim = self.directory.join("netlink_done.so");
+        fs::write(&shim, netlink_shim()).unwrap();
+        let script = |path: PathBuf, text: &str| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        // Copies: users other than root may not be able to reach this repository.
+        script(sbin.join("crm_ticket"), include_str!("crm_ticket"));
+        script(sbin.join("resources-stopped"), include_str!("../../packaging/handlers/resources-stopped"));
+        for name in ["boothd", "booth", "geostore"] {
+            match self.plan.program.is_ours() {
+                true => symlink(Program::Ours.daemon(), sbin.join(name)).unwrap(),
+                // Who calls it does not know what it needs on a new kernel.
+                false => script(
+                    sbin.join(name),
+                    &format!(
+                        "#!/bin/bash\nexport LD_PRELOAD={}\nexec -a \"$0\" /run/lab/lower/usr/sbin/boothd \"$@\"\n",
+                        shim.display()
+                    ),
+                ),
             }
-            symlink(Program::Ours.client(), sbin.join("boothctl")).unwrap();
         }
+        symlink(Program::Ours.client(), sbin.join("boothctl")).unwrap();
         cluster::write_agents(&agents);
     }
 
@@ -373,7 +388,7 @@ impl Lab {
 
     /// Whether the CIB of a node's site says granted.
     pub fn granted(&self, number: usize, ticket: &str) -> bool {
-        let outcome = self.host(number).run("/usr/sbin/crm_ticket", &["-t", ticket, "-G", "granted", "-q"]);
+        let outcome = self.host(number).run("/usr/sbin/crm_ticket", &["-t", ticket, "-G", "granted", "--quiet"]);
         outcome.status == Some(0) && outcome.stdout.trim() == "true"
     }
 
@@ -413,7 +428,7 @@ impl Drop for Lab {
                     say(&format!("--- {}\n{}", log.display(), tail(&log, |_| true)));
                 }
                 let log = host.path("/var/log/pacemaker/pacemaker.log");
-                say(&format!("--- {}\n{}", log.display(), tail(&log, |line| !line.contains(" info: "))));
+                say(&format!("--- {}\n{}", log.display(), tail(&log, |line| !line.contains("\tinfo: "))));
                 for service in &self.plan.services {
                     say(&format!("--- {} {:?}", service.id, self.runs(number, service.id)));
                 }

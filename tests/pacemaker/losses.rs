@@ -129,7 +129,7 @@ fn a_handler_moves_the_ticket_and_a_prerequisite_keeps_it_away() {
     let met = now();
     let set = lab.geostore(B, &["set", "-t", "bound", "ready", "yes"]);
     assert_eq!(set.status, Some(0), "{set:?}");
-    let query = lab.host(B).must("/usr/sbin/crm_ticket", &["-t", "bound", "-G", "ready", "-q"]);
+    let query = lab.host(B).must("/usr/sbin/crm_ticket", &["-t", "bound", "-G", "ready", "--quiet"]);
     assert_eq!(query.trim(), "yes", "the CIB has the attribute");
     let taken = lab.wait_running(B, "bound", PROMPT);
     lab.tell(&format!("prerequisite: not taken over for 15 s, started {} after it was met", span(met, taken.first)));
