@@ -26,6 +26,8 @@ mod nodes;
 mod replacement;
 #[path = "pacemaker/runs.rs"]
 mod runs;
+#[path = "pacemaker/tools.rs"]
+mod tools;
 
 use common::scratch;
 

@@ -95,13 +95,13 @@ pub struct Extra {
 
 /// The configuration that a site's cluster begins with. The services of all nodes write to the directory of the node
 /// that they run on, so its place must be the same path: the first node's.
-fn configuration(home: &Path, services: &[Service], extra: &Extra) -> String {
+fn configuration(name: &str, home: &Path, services: &[Service], extra: &Extra) -> String {
     // Without other nodes to wait for, a new cluster waits for them all the same, by default for 20 s.
     let mut properties = vec![
         ("stonith-enabled", "false"),
         ("no-quorum-policy", "ignore"),
         ("dc-deadtime", "2s"),
-        ("cluster-name", "lab"),
+        ("cluster-name", name),
     ];
     for (name, value) in &extra.properties {
         properties.retain(|(other, _)| other != name);
@@ -120,7 +120,7 @@ fn configuration(home: &Path, services: &[Service], extra: &Extra) -> String {
     )
 }
 
-fn corosync(nodes: &[(usize, &Host)], network: &Network) -> String {
+fn corosync(name: &str, nodes: &[(usize, &Host)], network: &Network) -> String {
     let node = |(index, (number, host)): (usize, &(usize, &Host))| {
         format!(
             "  node {{\n    ring0_addr: {}\n    nodeid: {}\n    name: {}\n  }}\n",
@@ -132,22 +132,22 @@ fn corosync(nodes: &[(usize, &Host)], network: &Network) -> String {
     let list: String = nodes.iter().enumerate().map(node).collect();
     let two_node = if nodes.len() == 2 { "  two_node: 1\n" } else { "" };
     format!(
-        "totem {{\n  version: 2\n  cluster_name: lab\n  transport: knet\n  token: 1000\n  crypto_cipher: none\n  \
+        "totem {{\n  version: 2\n  cluster_name: {name}\n  transport: knet\n  token: 1000\n  crypto_cipher: none\n  \
          crypto_hash: none\n}}\nnodelist {{\n{list}}}\nquorum {{\n  provider: corosync_votequorum\n{two_node}}}\n\
          logging {{\n  to_syslog: no\n  to_stderr: yes\n}}\n"
     )
 }
 
 /// Writes the configuration of a site's cluster and starts corosync on its nodes; `begin_pacemaker` comes next.
-pub fn begin(nodes: &[(usize, &Host)], network: &Network, services: &[Service], extra: &Extra) {
+pub fn begin(name: &str, nodes: &[(usize, &Host)], network: &Network, services: &[Service], extra: &Extra) {
     let home = nodes[0].1.home();
     for service in services {
         fs::create_dir_all(directory(home, service.id)).unwrap();
     }
     for (_, host) in nodes {
-        fs::write(host.path("/etc/corosync/corosync.conf"), corosync(nodes, network)).unwrap();
+        fs::write(host.path("/etc/corosync/corosync.conf"), corosync(name, nodes, network)).unwrap();
         let cib = host.path("/var/lib/pacemaker/cib/cib.xml");
-        fs::write(&cib, configuration(home, services, extra)).unwrap();
+        fs::write(&cib, configuration(name, home, services, extra)).unwrap();
         fs::set_permissions(&cib, fs::Permissions::from_mode(0o600)).unwrap();
         let user = nix::unistd::User::from_name("hacluster").unwrap().expect("package pacemaker makes hacluster");
         chown(&cib, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
@@ -177,12 +177,15 @@ pub fn wait_until_online(host: &Host) {
     });
 }
 
-/// Writes the agents of the lab and ours, as directories of providers.
-pub fn write_agents(layer: &Path) {
-    for (provider, agent, source) in [
+/// Writes the agents of the lab and ours, as directories of providers; `replace`: ours under the old name, too.
+pub fn write_agents(layer: &Path, replace: bool) {
+    let ours = "packaging/ocf/booth-site";
+    let agents = [
         ("lab", "service", "tests/pacemaker/service"),
-        ("booth", "booth-site", "packaging/ocf/booth-site"),
-    ] {
+        ("booth", "booth-site", ours),
+        ("pacemaker", "booth-site", ours),
+    ];
+    for (provider, agent, source) in &agents[..if replace { 3 } else { 2 }] {
         fs::create_dir_all(layer.join(provider)).unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
         symlink(source, layer.join(provider).join(agent)).unwrap();

@@ -45,6 +45,10 @@ pub struct Plan {
     pub program: Program,
     /// Whether the daemons of sites are started by the lab; else `extra` has a resource for it.
     pub daemons: bool,
+    /// Whether members are started at all.
+    pub members: bool,
+    /// Whether ocf:pacemaker:booth-site is ours, as our packages install it, and not the reference's.
+    pub our_agent: bool,
     pub tickets: Vec<Ticket>,
     pub services: Vec<Service>,
     /// What a site's cluster has beside the services, by site.
@@ -58,6 +62,8 @@ impl Plan {
             nodes: 1,
             program: Program::Ours,
             daemons: true,
+            members: true,
+            our_agent: false,
             tickets: tickets.to_vec(),
             services: services.to_vec(),
             extra: Default::default(),
@@ -117,7 +123,7 @@ impl Lab {
         }
         lab.start_clusters();
         for number in 0..count {
-            if lab.plan.daemons || number == lab.arbitrator() {
+            if lab.plan.members && (lab.plan.daemons || number == lab.arbitrator()) {
                 lab.launch(number);
             }
         }
@@ -178,7 +184,7 @@ impl Lab {
             }
         }
         symlink(Program::Ours.client(), sbin.join("boothctl")).unwrap();
-        cluster::write_agents(&agents);
+        cluster::write_agents(&agents, self.plan.our_agent);
     }
 
     /// The address under which a member speaks.
@@ -215,8 +221,8 @@ impl Lab {
     fn start_clusters(&self) {
         let nodes: Vec<(usize, &Host)> = (0..self.arbitrator()).map(|number| (number, self.host(number))).collect();
         let (first, second) = nodes.split_at(self.plan.nodes);
-        cluster::begin(first, &self.network, &self.plan.services, &self.plan.extra[0]);
-        cluster::begin(second, &self.network, &self.plan.services, &self.plan.extra[1]);
+        cluster::begin("a", first, &self.network, &self.plan.services, &self.plan.extra[0]);
+        cluster::begin("b", second, &self.network, &self.plan.services, &self.plan.extra[1]);
         for (_, host) in &nodes {
             cluster::begin_pacemaker(host);
         }
@@ -276,7 +282,12 @@ impl Lab {
     /// Runs a client on a member: a verb and its arguments.
     pub fn client(&self, number: usize, arguments: &[&str]) -> Outcome {
         let all = [&arguments[..1], &["-c", CONFIGURATION], &arguments[1..]].concat();
-        crate::common::run(&mut self.booth(number, self.programs[number].client(), &all)).unwrap()
+        let program = match self.programs[number] {
+            Program::Ours => Program::Ours.client(),
+            // By this name: the reference's agent takes all that matches `boothd.*CONFIGURATION` for the daemon.
+            Program::Reference => "/usr/sbin/booth",
+        };
+        crate::common::run(&mut self.booth(number, program, &all)).unwrap()
     }
 
     /// A command of either program, with what the old one needs to run on a new kernel.

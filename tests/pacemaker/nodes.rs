@@ -2,7 +2,7 @@
 
 use crate::available;
 use crate::cluster::{Extra, Service};
-use crate::common::{Program, eventually, now};
+use crate::common::{eventually, now};
 use crate::lab::{CONFIGURATION, FLOATING, Lab, PROMPT, Plan, Ticket};
 use crate::runs::span;
 use std::time::Duration;
@@ -48,11 +48,9 @@ fn group(provider: &str, node: &str, address: bool) -> Extra {
 fn two_nodes(name: &str, provider: &str, expire: u32) -> Lab {
     let plan = Plan {
         nodes: 2,
-        program: Program::Ours,
         daemons: false,
-        tickets: vec![Ticket::new("T", expire, 3)],
-        services: vec![Service { node: Some("a2"), ..Service::new("db", "T") }],
         extra: [group(provider, "a1", true), group(provider, "b", false)],
+        ..Plan::ours(&[Ticket::new("T", expire, 3)], &[Service { node: Some("a2"), ..Service::new("db", "T") }])
     };
     // The other site has no second node to prefer.
     let lab = Lab::start(name, plan);

@@ -1,0 +1,156 @@
+//! What administrators type: the verbs of `pcs` and `crmsh` that make a geo cluster, against our programs.
+//!
+//! Verbs that need `pcsd` (`pull`, `sync`, `config NODE`), systemd (`start`, `stop`, `enable`, `disable`) or `ssh`
+//! (`geo_join`, `geo_init_arbitrator`) are not run: the test copies the configuration as those would.
+
+use crate::available;
+use crate::cluster::Service;
+use crate::common::{eventually, now, say};
+use crate::lab::{CONFIGURATION, Lab, PROMPT, Plan, Ticket};
+use crate::runs::span;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+const A: usize = 0;
+const B: usize = 1;
+const SITE_A: &str = "10.90.0.101";
+const SITE_B: &str = "10.90.0.102";
+
+fn installed(test: &str, path: &str, package: &str) -> bool {
+    if Path::new(path).exists() {
+        return available(test);
+    }
+    let reason = format!("{path} is missing: apt-get install --no-install-recommends {package}");
+    assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "{test}: {reason}");
+    say(&format!("SKIPPED {test}: {reason}"));
+    false
+}
+
+/// Clusters with a service behind a ticket, and nothing of booth yet.
+fn bare(name: &str) -> Lab {
+    let plan = Plan {
+        daemons: false,
+        members: false,
+        our_agent: true,
+        ..Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")])
+    };
+    let lab = Lab::start(name, plan);
+    for number in [A, B, lab.arbitrator()] {
+        for file in fs::read_dir(lab.host(number).path("/etc/booth")).unwrap().flatten() {
+            fs::remove_file(file.path()).unwrap();
+        }
+    }
+    lab
+}
+
+/// Brings the configuration and the key that a tool has written to the other hosts, owners and modes too.
+fn copy(lab: &Lab, key: &str) {
+    for file in [CONFIGURATION, key] {
+        let from = lab.host(A).path(file);
+        let metadata = fs::metadata(&from).unwrap();
+        for number in [B, lab.arbitrator()] {
+            let to = lab.host(number).path(file);
+            fs::copy(&from, &to).unwrap();
+            std::os::unix::fs::chown(&to, Some(metadata.uid()), Some(metadata.gid())).unwrap();
+        }
+    }
+}
+
+/// The command's words on a host.
+#[track_caller]
+fn must(lab: &Lab, number: usize, words: &str) -> String {
+    let words: Vec<&str> = words.split(' ').collect();
+    let begun = now();
+    let printed = lab.host(number).must(words[0], &words[1..]);
+    lab.tell(&format!("{}: {} ({})", lab.host(number).name(), words.join(" "), span(begun, now())));
+    printed
+}
+
+#[test]
+fn pcs_makes_a_geo_cluster() {
+    if !installed("pcs_makes_a_geo_cluster", "/usr/sbin/pcs", "pcs") {
+        return;
+    }
+    let mut lab = bare("pcs");
+    let arbitrator = lab.arbitrator();
+    let third = lab.address(arbitrator);
+    must(&lab, A, &format!("pcs booth setup sites {SITE_A} {SITE_B} arbitrators {third}"));
+    must(&lab, A, "pcs booth ticket add T expire=10 acquire-after=3 timeout=1 retries=3 renewal-freq=5");
+    must(&lab, A, "pcs booth ticket add superfluous");
+    must(&lab, A, "pcs booth ticket remove superfluous");
+    let configuration = must(&lab, A, "pcs booth config");
+    assert!(configuration.contains("ticket = \"T\"") && !configuration.contains("superfluous"), "{configuration}");
+    let checked = must(&lab, A, "boothctl check booth");
+    assert!(checked.contains(SITE_B), "{checked}");
+    let key = fs::metadata(lab.host(A).path("/etc/booth/booth.key")).unwrap();
+    assert_eq!((key.len(), key.mode() & 0o777), (64, 0o600));
+    copy(&lab, "/etc/booth/booth.key");
+    // No daemon yet: `booth status` says so by 7, and the verb goes on to `booth list`, which fails.
+    assert_ne!(lab.host(A).run("pcs", &["booth", "status"]).status, Some(0));
+    lab.launch(arbitrator);
+    must(&lab, A, &format!("pcs booth create ip {SITE_A}"));
+    must(&lab, B, &format!("pcs booth create ip {SITE_B}"));
+    for number in [A, B, arbitrator] {
+        lab.wait_until_up(number);
+    }
+    must(&lab, A, "pcs booth ticket grant T");
+    let run = lab.wait_running(A, "db", PROMPT);
+    let status = must(&lab, A, "pcs booth status");
+    for part in
+        ["TICKETS:", "ticket: T, leader: 10.90.0.101", "PEERS:", SITE_B, "DAEMON STATUS:", "booth_state=started"]
+    {
+        assert!(status.contains(part), "no {part} in {status}");
+    }
+    must(&lab, arbitrator, "pcs booth ticket revoke T 10.90.0.101");
+    let stopped = lab.wait_stopped(A, "db", PROMPT);
+    must(&lab, A, &format!("pcs booth ticket grant T {SITE_B}"));
+    let moved = lab.wait_running(B, "db", PROMPT);
+    lab.tell(&format!(
+        "the service ran at the one for {}, at the other {} later",
+        span(run.first, stopped.last),
+        span(stopped.last, moved.first)
+    ));
+    must(&lab, B, "pcs booth restart");
+    lab.wait_until_up(B);
+    let after = lab.wait_running(B, "db", PROMPT);
+    assert_eq!(moved.process, after.process, "a restart of the daemon restarted the service");
+    for number in [A, B] {
+        must(&lab, number, "pcs booth remove");
+        eventually("the daemon has gone", PROMPT, || match lab.host(number).run("/bin/pidof", &["boothd"]) {
+            outcome if outcome.status == Some(1) => Ok(()),
+            outcome => Err(format!("{outcome:?}")),
+        });
+    }
+    must(&lab, A, "pcs booth destroy");
+}
+
+#[test]
+fn crmsh_makes_a_geo_cluster() {
+    if !installed("crmsh_makes_a_geo_cluster", "/usr/sbin/crm", "crmsh") {
+        return;
+    }
+    let mut lab = bare("crmsh");
+    let arbitrator = lab.arbitrator();
+    let clusters = format!("a={SITE_A} b={SITE_B}");
+    let init = [
+        "cluster",
+        "geo_init",
+        "--yes",
+        "--arbitrator",
+        &lab.address(arbitrator),
+        "--clusters",
+        &clusters,
+        "--tickets",
+        "T",
+    ];
+    lab.tell(&format!("{:?}", lab.host(A).run("crm", &init)));
+    copy(&lab, "/etc/booth/authkey");
+    lab.launch(arbitrator);
+    must(&lab, A, "crm resource start g-booth");
+    lab.wait_until_up(A);
+    let show = must(&lab, A, "crm site ticket show T");
+    lab.tell(&show);
+    let _ = Duration::ZERO;
+}
