@@ -21,7 +21,7 @@ for directory in /run /dev/shm /var/log /var/lib/corosync /var/lib/pacemaker /va
     mount -t tmpfs -o mode=755 lab "$directory"
 done
 chmod 1777 /dev/shm
-mkdir -p /run/lock /run/lab/lower /run/resource-agents /var/log/corosync
+mkdir -p /run/lock /run/lab/lower /run/resource-agents /var/log/corosync /var/log/crmsh
 install -d -o hacluster -g haclient -m 770 /run/crm /var/log/pacemaker
 install -d -o hacluster -g haclient -m 750 /var/lib/pacemaker/{cib,pengine,blackbox,cores}
 chown hacluster:haclient /var/lib/pacemaker

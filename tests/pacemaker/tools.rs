@@ -11,7 +11,6 @@ use crate::runs::span;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
 const A: usize = 0;
 const B: usize = 1;
@@ -134,23 +133,44 @@ fn crmsh_makes_a_geo_cluster() {
     let mut lab = bare("crmsh");
     let arbitrator = lab.arbitrator();
     let clusters = format!("a={SITE_A} b={SITE_B}");
-    let init = [
-        "cluster",
-        "geo_init",
-        "--yes",
-        "--arbitrator",
-        &lab.address(arbitrator),
-        "--clusters",
-        &clusters,
-        "--tickets",
-        "T",
-    ];
-    lab.tell(&format!("{:?}", lab.host(A).run("crm", &init)));
+    let init = format!("--yes --arbitrator {} --tickets T --clusters", lab.address(arbitrator));
+    let init: Vec<&str> = ["cluster", "geo_init"].into_iter().chain(init.split(' ')).chain([&*clusters]).collect();
+    let printed = lab.host(A).run("crm", &init);
+    assert_eq!(printed.status, Some(0), "{printed:?}");
+    // Without csync2 the configuration stays on this node.
+    let checked = must(&lab, A, "boothctl check booth");
+    assert!(checked.contains(SITE_B), "{checked}");
     copy(&lab, "/etc/booth/authkey");
     lab.launch(arbitrator);
     must(&lab, A, "crm resource start g-booth");
+    // What `crm cluster geo_join` does there, less what it copies over ssh.
+    must(&lab, B, &format!("crm configure primitive booth-ip ocf:heartbeat:IPaddr2 params ip={SITE_B}"));
+    must(
+        &lab,
+        B,
+        "crm configure primitive booth-site ocf:pacemaker:booth-site params config=booth op monitor interval=10s",
+    );
+    must(&lab, B, "crm configure group g-booth booth-ip booth-site");
+    for number in [A, B, arbitrator] {
+        lab.wait_until_up(number);
+    }
+    must(&lab, A, "booth grant -w T");
+    lab.wait_running(A, "db", PROMPT);
+    assert_eq!(must(&lab, A, "crm site ticket show T").trim(), "ticket T is granted");
+    assert!(must(&lab, A, "crm site ticket time T").contains("last time granted on"));
+    must(&lab, A, "crm site ticket standby T");
+    let stopped = lab.wait_stopped(A, "db", PROMPT);
+    must(&lab, A, "crm site ticket activate T");
+    let run = lab.wait_running(A, "db", PROMPT);
+    lab.tell(&format!(
+        "standby stopped the service, {} before activation started it again",
+        span(stopped.last, run.first)
+    ));
+    must(&lab, A, "crm resource restart booth-site");
     lab.wait_until_up(A);
-    let show = must(&lab, A, "crm site ticket show T");
-    lab.tell(&show);
-    let _ = Duration::ZERO;
+    let after = lab.wait_running(A, "db", PROMPT);
+    assert_eq!(run.process, after.process, "a restart of the daemon restarted the service");
+    must(&lab, A, "booth revoke -w T");
+    lab.wait_stopped(A, "db", PROMPT);
+    assert_eq!(must(&lab, A, "crm site ticket show T").trim(), "ticket T is revoked");
 }
