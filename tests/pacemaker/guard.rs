@@ -54,7 +54,7 @@ fn daemon_is_gone(what: &str, signal: &str, program: Program) {
     for site in [A, B] {
         lab.wait_until_up(site);
     }
-    lab.must(A, &["grant", "-w", "T"]);
+    lab.grant(A, "T");
     lab.wait_running(A, "db", PROMPT);
     lab.wait_until_remembers(B);
     lab.wait_until_remembers(lab.arbitrator());

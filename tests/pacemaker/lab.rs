@@ -169,6 +169,7 @@ impl Lab {
         };
         // Copies: users other than root may not be able to reach this repository.
         script(sbin.join("crm_ticket"), include_str!("crm_ticket"));
+        script(sbin.join("fence_lab"), include_str!("fence_lab"));
         script(sbin.join("resources-stopped"), include_str!("../../packaging/handlers/resources-stopped"));
         for name in ["boothd", "booth", "geostore"] {
             match self.plan.program.is_ours() {
@@ -311,6 +312,16 @@ impl Lab {
         let outcome = self.client(number, arguments);
         assert_eq!(outcome.status, Some(0), "{arguments:?} on {}: {outcome:?}", self.host(number).name());
         outcome.stdout
+    }
+
+    /// Grants at a site, and waits until its CIB says so: in a new cluster, whose members vouch for nothing yet, a grant
+    /// may be held back for a lease and `acquire-after` (S6).
+    #[track_caller]
+    pub fn grant(&self, number: usize, ticket: &str) {
+        self.must(number, &["grant", "-C", ticket]);
+        eventually(&format!("{ticket} is granted"), PROMPT, || {
+            if self.granted(number, ticket) { Ok(()) } else { Err(format!("{:?}", self.changes(number, ticket))) }
+        });
     }
 
     /// The runs of a service at the site of this node.

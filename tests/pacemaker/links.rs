@@ -21,7 +21,7 @@ fn the_link_between_the_sites_flaps() {
     }
     let lab =
         Lab::start("link between the sites flaps", Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]));
-    lab.must(A, &["grant", "-w", "T"]);
+    lab.grant(A, "T");
     let begun = lab.wait_running(A, "db", PROMPT);
     let (mut cuts, start) = (0, now());
     // Cuts shorter than a renewal, between renewal and lease, and longer than lease and acquire-after.
@@ -58,7 +58,7 @@ fn the_active_site_is_cut_off() {
     let (expire, acquire_after) = (10, 10);
     let services = [Service::new("quick", "T"), Service { stop_delay: 8, ..Service::new("slow", "T") }];
     let lab = Lab::start("active site cut off", Plan::ours(&[Ticket::new("T", expire, acquire_after)], &services));
-    lab.must(A, &["grant", "-w", "T"]);
+    lab.grant(A, "T");
     for service in &services {
         lab.wait_running(A, service.id, PROMPT);
     }

@@ -4,6 +4,7 @@ use crate::available;
 use crate::cluster::{LossPolicy, Service};
 use crate::common::{eventually, now};
 use crate::lab::{Lab, PROMPT, Plan, Ticket};
+use crate::nodes;
 use crate::runs::{overlap, span};
 use std::fs;
 use std::thread;
@@ -27,7 +28,7 @@ fn the_loss_policy_is_what_the_resource_says() {
     let tickets = services.map(|service| Ticket::new(service.ticket, 10, 3));
     let lab = Lab::start("loss-policy", Plan::ours(&tickets, &services));
     for Service { id, ticket, .. } in services {
-        lab.must(A, &["grant", "-w", ticket]);
+        lab.grant(A, ticket);
         lab.wait_running(A, id, PROMPT);
     }
     eventually("the promotable one is promoted", PROMPT, || {
@@ -53,6 +54,41 @@ fn the_loss_policy_is_what_the_resource_says() {
     }
 }
 
+/// Fencing is asked for as soon as the ticket is gone, and the service has ended with its node.
+#[test]
+fn a_lost_ticket_fences_the_node_of_the_service() {
+    if !available("a_lost_ticket_fences_the_node_of_the_service") {
+        return;
+    }
+    const A2: usize = 1;
+    let service = Service { loss_policy: LossPolicy::Fence, ..nodes::APART };
+    let mut lab = nodes::two_nodes("loss-policy fence", "booth", 10, service, true);
+    let revoked = now();
+    lab.must(A, &["revoke", "-w", "T"]);
+    let home = lab.host(A).home().to_owned();
+    let asked_for = eventually("fencing is asked for", PROMPT, || {
+        fs::read_to_string(home.join("fence")).map_err(|error| error.to_string())
+    });
+    let asked = now();
+    assert_eq!(asked_for.trim(), "a2");
+    let killed = lab.kill(A2);
+    fs::write(home.join("fenced"), "").unwrap();
+    eventually("the other node knows", PROMPT, || {
+        let mon = lab.host(A).must("/usr/sbin/crm_mon", &["--one-shot", "--output-as=xml"]);
+        let offline = mon.lines().any(|line| line.contains("<node name=\"a2\"") && line.contains("online=\"false\""));
+        if offline && mon.contains("unclean=\"false\"") { Ok(()) } else { Err(mon) }
+    });
+    let run = lab.wait_stopped(A2, "db", PROMPT);
+    lab.tell(&format!(
+        "fencing of {} asked for {} after the revoke; the service ended {} after that",
+        asked_for.trim(),
+        span(revoked, asked),
+        span(asked, run.last)
+    ));
+    assert!(run.last <= killed + 0.1, "it ran on");
+    assert_eq!(lab.runs(A, "db").len(), 1, "it was started again without the ticket");
+}
+
 fn promoted(lab: &Lab, number: usize) -> bool {
     fs::read_dir(lab.host(number).path("/run/lab"))
         .unwrap()
@@ -67,7 +103,7 @@ fn standby_is_the_administrators() {
         return;
     }
     let lab = Lab::start("standby", Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]));
-    lab.must(A, &["grant", "-w", "T"]);
+    lab.grant(A, "T");
     lab.wait_running(A, "db", PROMPT);
     let asked = now();
     lab.host(A).must("/usr/sbin/crm_ticket", &["-t", "T", "--standby", "--force"]);
@@ -108,7 +144,7 @@ fn a_handler_moves_the_ticket_and_a_prerequisite_keeps_it_away() {
     let services = tickets.map(|ticket| Service::new(ticket.name, ticket.name));
     let lab = Lab::start("handler and prerequisite", Plan::ours(&tickets, &services));
     for ticket in tickets {
-        lab.must(A, &["grant", "-w", ticket.name]);
+        lab.grant(A, ticket.name);
         lab.wait_running(A, ticket.name, PROMPT);
     }
     lab.wait_until_all_remember();

@@ -33,7 +33,7 @@ fn planned_move(program: Program) {
     let tickets = [Ticket { more, ..Ticket::new("T", 30, 3) }];
     let services = [Service { stop_delay: STOP, ..Service::new("db", "T") }];
     let lab = Lab::start(&format!("planned move, {program:?}"), Plan { program, ..Plan::ours(&tickets, &services) });
-    lab.must(A, &["grant", "-w", "T"]);
+    lab.grant(A, "T");
     lab.wait_running(A, "db", PROMPT);
     assert_eq!(lab.runs(B, "db"), []);
     let asked = now();

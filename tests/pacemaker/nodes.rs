@@ -45,21 +45,30 @@ fn group(provider: &str, node: &str, address: bool) -> Extra {
 }
 
 /// A site of two nodes that holds the ticket, with the daemon on its first node and the service on its second.
-fn two_nodes(name: &str, provider: &str, expire: u32) -> Lab {
+pub fn two_nodes(name: &str, provider: &str, expire: u32, service: Service, fencing: bool) -> Lab {
+    let mut site = group(provider, "a1", true);
+    if fencing {
+        site.resources += "<primitive id='fence' class='stonith' type='fence_lab'>\
+            <instance_attributes id='fence-parameters'>\
+            <nvpair id='fence-hosts' name='pcmk_host_list' value='a1 a2'/></instance_attributes></primitive>";
+        site.properties.push(("stonith-enabled", "true"));
+    }
     let plan = Plan {
         nodes: 2,
         daemons: false,
-        extra: [group(provider, "a1", true), group(provider, "b", false)],
-        ..Plan::ours(&[Ticket::new("T", expire, 3)], &[Service { node: Some("a2"), ..Service::new("db", "T") }])
+        extra: [site, group(provider, "b", false)],
+        ..Plan::ours(&[Ticket::new("T", expire, 3)], &[service])
     };
-    // The other site has no second node to prefer.
     let lab = Lab::start(name, plan);
     lab.wait_until_up(A1);
     lab.wait_until_up(B);
-    lab.must(A1, &["grant", "-w", "T"]);
+    lab.grant(A1, "T");
     lab.wait_running(A2, "db", PROMPT);
     lab
 }
+
+/// A service that prefers the node without the daemon.
+pub const APART: Service = Service { node: Some("a2"), ..Service::new("db", "T") };
 
 /// The third problem: with both nodes of the active site dead nothing took over.
 #[test]
@@ -68,7 +77,7 @@ fn both_nodes_of_the_active_site_die() {
         return;
     }
     let expire = 10;
-    let mut lab = two_nodes("both nodes of the active site killed", "pacemaker", expire);
+    let mut lab = two_nodes("both nodes of the active site killed", "pacemaker", expire, APART, false);
     lab.wait_until_remembers(B);
     lab.wait_until_remembers(lab.arbitrator());
     let killed = lab.kill(A2);
@@ -91,7 +100,7 @@ fn the_node_with_the_daemon_dies() {
     if !available("the_node_with_the_daemon_dies") {
         return;
     }
-    let mut lab = two_nodes("node with the daemon killed", "pacemaker", 30);
+    let mut lab = two_nodes("node with the daemon killed", "booth", 30, APART, false);
     lab.wait_until_remembers(B);
     lab.wait_until_remembers(lab.arbitrator());
     let begun = lab.wait_running(A2, "db", PROMPT);

@@ -33,7 +33,7 @@ fn members_are_replaced_one_after_another() {
     }
     let plan = Plan { program: Reference, ..Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]) };
     let mut lab = Lab::start("rolling replacement", plan);
-    lab.must(A, &["grant", "-w", "T"]);
+    lab.grant(A, "T");
     let begun = lab.wait_running(A, "db", PROMPT);
     settle(&lab);
     let arbitrator = lab.arbitrator();
