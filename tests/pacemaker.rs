@@ -29,7 +29,81 @@ mod runs;
 #[path = "pacemaker/tools.rs"]
 mod tools;
 
-use common::scratch;
+use common::{Program, scratch};
+use std::path::Path;
+use std::thread;
+
+use Program::{Ours, Reference};
+
+/// A story; of which program its members are is its own business where it is told of ours only.
+type Story = fn(&str, Program);
+
+const OURS: &[Program] = &[Ours];
+/// The reference beside it, for comparison.
+const BOTH: &[Program] = &[Ours, Reference];
+
+/// What geo clusters were built for, and did not do well at first.
+#[test]
+fn services_run_at_one_site_and_move_when_they_must() {
+    tell(
+        "services_run_at_one_site_and_move_when_they_must",
+        &[
+            ("link between the sites flaps", links::link_flaps, OURS),
+            ("active site cut off", links::active_site_cut_off, OURS),
+            ("planned move", moves::planned_move, BOTH),
+            ("both nodes of the active site killed", nodes::both_nodes_die, OURS),
+        ],
+    );
+}
+
+/// What Pacemaker and those who administrate it expect of a booth daemon.
+#[test]
+fn pacemaker_and_its_tools_are_at_home() {
+    tell(
+        "pacemaker_and_its_tools_are_at_home",
+        &[
+            ("loss-policy", losses::loss_policies, OURS),
+            ("loss-policy fence", losses::loss_policy_fence, OURS),
+            ("standby", losses::standby, OURS),
+            ("handler and prerequisite", losses::handler_and_prerequisite, OURS),
+            ("pcs", tools::pcs, OURS),
+            ("crmsh", tools::crmsh, OURS),
+        ],
+    );
+}
+
+/// Daemons come and go, and the service runs where it ran or has stopped.
+#[test]
+fn daemons_come_and_go() {
+    tell(
+        "daemons_come_and_go",
+        &[
+            ("rolling replacement", replacement::members_replaced, OURS),
+            ("node with the daemon killed", nodes::node_with_daemon_dies, OURS),
+            ("daemon of the active site killed", guard::daemon_killed, BOTH),
+            ("daemon of the active site frozen", guard::daemon_frozen, BOTH),
+        ],
+    );
+}
+
+/// Tells stories side by side, each of both programs or of ours only.
+fn tell(test: &str, stories: &[(&'static str, Story, &[Program])]) {
+    if !available(test) {
+        return;
+    }
+    thread::scope(|scope| {
+        for (name, story, programs) in stories {
+            for program in *programs {
+                let name = if programs.len() > 1 { format!("{name}, {program:?}") } else { (*name).to_owned() };
+                let body = {
+                    let name = name.clone();
+                    move || story(&name, *program)
+                };
+                thread::Builder::new().name(name).spawn_scoped(scope, body).expect("a thread");
+            }
+        }
+    });
+}
 
 /// Whether these tests can run here.
 fn available(test: &str) -> bool {
@@ -37,9 +111,12 @@ fn available(test: &str) -> bool {
         ("/usr/sbin/corosync", "corosync"),
         ("/usr/sbin/pacemakerd", "pacemaker"),
         ("/usr/sbin/crm_mon", "pacemaker-cli-utils"),
+        ("/usr/lib/ocf/resource.d/heartbeat/IPaddr2", "resource-agents"),
+        ("/usr/lib/ocf/resource.d/pacemaker/booth-site", "booth-pacemaker"),
+        ("/usr/sbin/pcs", "pcs"),
+        ("/usr/sbin/crm", "crmsh"),
     ];
-    let absent = tools.iter().find(|(path, _)| !std::path::Path::new(path).exists());
-    if let Some((path, package)) = absent {
+    if let Some((path, package)) = tools.iter().find(|(path, _)| !Path::new(path).exists()) {
         let reason = format!("{path} is missing: apt-get install --no-install-recommends {package}");
         assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "{test}: {reason}");
         common::say(&format!("SKIPPED {test}: {reason}"));

@@ -1,9 +1,8 @@
 //! The daemon of the active site is gone or frozen for good, and its cluster lives on: the guard at the site revokes
 //! what has run out (S12), so the service has stopped here before it starts elsewhere.
 
-use crate::available;
 use crate::cluster::{Extra, Service};
-use crate::common::Program::{self, Ours, Reference};
+use crate::common::Program;
 use crate::common::{eventually, now};
 use crate::lab::{CONFIGURATION, Lab, PROMPT, Plan, Ticket};
 use crate::runs::{overlap, span};
@@ -15,21 +14,17 @@ const B: usize = 1;
 const EXPIRE: u32 = 12;
 const ACQUIRE_AFTER: u32 = 3;
 
-#[test]
-fn a_grant_does_not_outlive_its_daemon() {
-    if !available("a_grant_does_not_outlive_its_daemon") {
-        return;
-    }
-    thread::scope(|scope| {
-        for (what, signal) in [("killed", "-KILL"), ("frozen", "-STOP")] {
-            for program in [Ours, Reference] {
-                scope.spawn(move || daemon_is_gone(what, signal, program));
-            }
-        }
-    });
+/// It is killed, and does not come back.
+pub fn daemon_killed(name: &str, program: Program) {
+    daemon_is_gone(name, "-KILL", program);
 }
 
-fn daemon_is_gone(what: &str, signal: &str, program: Program) {
+/// It stands still: it has its lock and its ports, and does nothing.
+pub fn daemon_frozen(name: &str, program: Program) {
+    daemon_is_gone(name, "-STOP", program);
+}
+
+fn daemon_is_gone(name: &str, signal: &str, program: Program) {
     // Each with its own agent; where it has failed once it is not started again, as on a node whose disk is full.
     let provider = if program.is_ours() { "booth" } else { "pacemaker" };
     let daemon = Extra {
@@ -50,7 +45,7 @@ fn daemon_is_gone(what: &str, signal: &str, program: Program) {
         extra: [daemon.clone(), daemon],
         ..Plan::ours(&[Ticket::new("T", EXPIRE, ACQUIRE_AFTER)], &[Service::new("db", "T")])
     };
-    let lab = Lab::start(&format!("daemon of the active site {what}, {program:?}"), plan);
+    let lab = Lab::start(name, plan);
     for site in [A, B] {
         lab.wait_until_up(site);
     }

@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -71,6 +72,33 @@ impl Plan {
     }
 }
 
+/// How many labs there may be at a time: each node takes some 150 MB, and time to start.
+const LABS: usize = 7;
+/// How many may start at a time: those that run have deadlines.
+const STARTING: usize = 3;
+
+/// So many places; who finds none waits.
+struct Places(Mutex<usize>, Condvar);
+
+impl Places {
+    fn enter(&'static self, limit: usize) -> Place {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.1.wait_while(taken, |taken| *taken >= limit).unwrap_or_else(PoisonError::into_inner);
+        *taken += 1;
+        Place(self)
+    }
+}
+
+/// One of them, until it is dropped.
+struct Place(&'static Places);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.1.notify_one();
+    }
+}
+
 /// A write of a ticket to a site's CIB, in seconds since the epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -92,6 +120,8 @@ pub struct Lab {
     programs: Vec<Program>,
     network: Network,
     directory: PathBuf,
+    /// The last to go.
+    _place: Place,
 }
 
 /// The address of a site of two nodes, which moves with the daemon.
@@ -102,6 +132,10 @@ pub const CONFIGURATION: &str = "/etc/booth/booth.conf";
 impl Lab {
     /// Makes the hosts, starts clusters and members side by side; returns when all of them serve.
     pub fn start(name: &str, plan: Plan) -> Lab {
+        static RUNNING: Places = Places(Mutex::new(0), Condvar::new());
+        static STARTING_NOW: Places = Places(Mutex::new(0), Condvar::new());
+        let place = RUNNING.enter(LABS);
+        let _starting = STARTING_NOW.enter(STARTING);
         let begun = now();
         let count = plan.nodes + 2;
         let network = Network::new(count, Family::V4);
@@ -114,6 +148,7 @@ impl Lab {
             plan,
             network,
             directory,
+            _place: place,
         };
         lab.write_layers();
         for number in 0..count {

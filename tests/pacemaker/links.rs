@@ -1,8 +1,7 @@
 //! Links between sites that fail.
 
-use crate::available;
 use crate::cluster::Service;
-use crate::common::now;
+use crate::common::{Program, now};
 use crate::lab::{Lab, PROMPT, Plan, Ticket};
 use crate::runs::{overlap, span};
 use std::thread;
@@ -14,13 +13,8 @@ const B: usize = 1;
 const FLAPPING: f64 = 120.0;
 
 /// The first problem: a cut between the sites could restart or move a service without need.
-#[test]
-fn the_link_between_the_sites_flaps() {
-    if !available("the_link_between_the_sites_flaps") {
-        return;
-    }
-    let lab =
-        Lab::start("link between the sites flaps", Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]));
+pub fn link_flaps(name: &str, _: Program) {
+    let lab = Lab::start(name, Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]));
     lab.grant(A, "T");
     let begun = lab.wait_running(A, "db", PROMPT);
     let (mut cuts, start) = (0, now());
@@ -50,14 +44,10 @@ fn the_link_between_the_sites_flaps() {
 
 /// The second problem: on a cut the standby could start before the active had stopped. `acquire-after` leaves room for
 /// a stop of 8 s; who needs none starts as soon as the ticket comes.
-#[test]
-fn the_active_site_is_cut_off() {
-    if !available("the_active_site_is_cut_off") {
-        return;
-    }
+pub fn active_site_cut_off(name: &str, _: Program) {
     let (expire, acquire_after) = (10, 10);
     let services = [Service::new("quick", "T"), Service { stop_delay: 8, ..Service::new("slow", "T") }];
-    let lab = Lab::start("active site cut off", Plan::ours(&[Ticket::new("T", expire, acquire_after)], &services));
+    let lab = Lab::start(name, Plan::ours(&[Ticket::new("T", expire, acquire_after)], &services));
     lab.grant(A, "T");
     for service in &services {
         lab.wait_running(A, service.id, PROMPT);

@@ -1,8 +1,7 @@
 //! What a site does with its resources where it loses a ticket, or may not use it, and who may get it then.
 
-use crate::available;
 use crate::cluster::{LossPolicy, Service};
-use crate::common::{eventually, now};
+use crate::common::{Program, eventually, now};
 use crate::lab::{Lab, PROMPT, Plan, Ticket};
 use crate::nodes;
 use crate::runs::{overlap, span};
@@ -14,11 +13,7 @@ const A: usize = 0;
 const B: usize = 1;
 
 /// Each policy as it is configured: Pacemaker's part, from our write of the revoke on.
-#[test]
-fn the_loss_policy_is_what_the_resource_says() {
-    if !available("the_loss_policy_is_what_the_resource_says") {
-        return;
-    }
+pub fn loss_policies(name: &str, _: Program) {
     let service = |id, loss_policy| Service { loss_policy, ..Service::new(id, id) };
     let services = [
         service("stopped", LossPolicy::Stop),
@@ -26,7 +21,7 @@ fn the_loss_policy_is_what_the_resource_says() {
         service("frozen", LossPolicy::Freeze),
     ];
     let tickets = services.map(|service| Ticket::new(service.ticket, 10, 3));
-    let lab = Lab::start("loss-policy", Plan::ours(&tickets, &services));
+    let lab = Lab::start(name, Plan::ours(&tickets, &services));
     for Service { id, ticket, .. } in services {
         lab.grant(A, ticket);
         lab.wait_running(A, id, PROMPT);
@@ -55,14 +50,10 @@ fn the_loss_policy_is_what_the_resource_says() {
 }
 
 /// Fencing is asked for as soon as the ticket is gone, and the service has ended with its node.
-#[test]
-fn a_lost_ticket_fences_the_node_of_the_service() {
-    if !available("a_lost_ticket_fences_the_node_of_the_service") {
-        return;
-    }
+pub fn loss_policy_fence(name: &str, _: Program) {
     const A2: usize = 1;
     let service = Service { loss_policy: LossPolicy::Fence, ..nodes::APART };
-    let mut lab = nodes::two_nodes("loss-policy fence", "booth", 10, service, true);
+    let mut lab = nodes::two_nodes(name, "booth", 10, service, true);
     let revoked = now();
     lab.must(A, &["revoke", "-w", "T"]);
     let home = lab.host(A).home().to_owned();
@@ -97,12 +88,8 @@ fn promoted(lab: &Lab, number: usize) -> bool {
 }
 
 /// A ticket in standby stays granted and is renewed, and its resources do not run; writes of the daemon do not end it.
-#[test]
-fn standby_is_the_administrators() {
-    if !available("standby_is_the_administrators") {
-        return;
-    }
-    let lab = Lab::start("standby", Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]));
+pub fn standby(name: &str, _: Program) {
+    let lab = Lab::start(name, Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]));
     lab.grant(A, "T");
     lab.wait_running(A, "db", PROMPT);
     let asked = now();
@@ -128,11 +115,7 @@ fn standby_is_the_administrators() {
 }
 
 /// Where the service cannot run, the ticket goes on to a site where it can; where it may not, it stays away.
-#[test]
-fn a_handler_moves_the_ticket_and_a_prerequisite_keeps_it_away() {
-    if !available("a_handler_moves_the_ticket_and_a_prerequisite_keeps_it_away") {
-        return;
-    }
+pub fn handler_and_prerequisite(name: &str, _: Program) {
     // Asked before each renewal too. It runs as hacluster.
     const HANDLER: &str = " before-acquire-handler = /usr/bin/test ! -e /run/lab/home/unfit\n";
     const PREREQUISITE: &str =
@@ -142,7 +125,7 @@ fn a_handler_moves_the_ticket_and_a_prerequisite_keeps_it_away() {
         Ticket { more: PREREQUISITE, ..Ticket::new("bound", 10, 3) },
     ];
     let services = tickets.map(|ticket| Service::new(ticket.name, ticket.name));
-    let lab = Lab::start("handler and prerequisite", Plan::ours(&tickets, &services));
+    let lab = Lab::start(name, Plan::ours(&tickets, &services));
     for ticket in tickets {
         lab.grant(A, ticket.name);
         lab.wait_running(A, ticket.name, PROMPT);

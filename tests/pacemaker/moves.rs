@@ -1,12 +1,10 @@
 //! A planned move of a service whose stop takes 8 s.
 
-use crate::available;
 use crate::cluster::Service;
-use crate::common::Program::{self, Ours, Reference};
+use crate::common::Program;
 use crate::common::now;
 use crate::lab::{Lab, PROMPT, Plan, Ticket};
 use crate::runs::{overlap, span};
-use std::thread;
 use std::time::Duration;
 
 const A: usize = 0;
@@ -15,24 +13,12 @@ const STOP: u32 = 8;
 
 /// The second problem, of a planned move: it is revoked here and granted there at once. What the reference leaves to
 /// whoever waits long enough, `release-handler` makes certain.
-#[test]
-fn a_planned_move_waits_until_the_service_has_stopped() {
-    if !available("a_planned_move_waits_until_the_service_has_stopped") {
-        return;
-    }
-    thread::scope(|scope| {
-        for program in [Ours, Reference] {
-            scope.spawn(move || planned_move(program));
-        }
-    });
-}
-
-fn planned_move(program: Program) {
+pub fn planned_move(name: &str, program: Program) {
     let more = if program.is_ours() { " release-handler = /usr/sbin/resources-stopped\n" } else { "" };
     // Long enough for a service that stops while the lease runs.
     let tickets = [Ticket { more, ..Ticket::new("T", 30, 3) }];
     let services = [Service { stop_delay: STOP, ..Service::new("db", "T") }];
-    let lab = Lab::start(&format!("planned move, {program:?}"), Plan { program, ..Plan::ours(&tickets, &services) });
+    let lab = Lab::start(name, Plan { program, ..Plan::ours(&tickets, &services) });
     lab.grant(A, "T");
     lab.wait_running(A, "db", PROMPT);
     assert_eq!(lab.runs(B, "db"), []);

@@ -1,8 +1,7 @@
 //! Nodes that die, at a site of two whose daemon and address are a group that Pacemaker moves.
 
-use crate::available;
 use crate::cluster::{Extra, Service};
-use crate::common::{eventually, now};
+use crate::common::{Program, eventually, now};
 use crate::lab::{CONFIGURATION, FLOATING, Lab, PROMPT, Plan, Ticket};
 use crate::runs::span;
 use std::time::Duration;
@@ -71,13 +70,9 @@ pub fn two_nodes(name: &str, provider: &str, expire: u32, service: Service, fenc
 pub const APART: Service = Service { node: Some("a2"), ..Service::new("db", "T") };
 
 /// The third problem: with both nodes of the active site dead nothing took over.
-#[test]
-fn both_nodes_of_the_active_site_die() {
-    if !available("both_nodes_of_the_active_site_die") {
-        return;
-    }
+pub fn both_nodes_die(name: &str, _: Program) {
     let expire = 10;
-    let mut lab = two_nodes("both nodes of the active site killed", "pacemaker", expire, APART, false);
+    let mut lab = two_nodes(name, "pacemaker", expire, APART, false);
     lab.wait_until_remembers(B);
     lab.wait_until_remembers(lab.arbitrator());
     let killed = lab.kill(A2);
@@ -95,12 +90,8 @@ fn both_nodes_of_the_active_site_die() {
 }
 
 /// The node with daemon and address dies: the other node of the site takes both, the ticket stays.
-#[test]
-fn the_node_with_the_daemon_dies() {
-    if !available("the_node_with_the_daemon_dies") {
-        return;
-    }
-    let mut lab = two_nodes("node with the daemon killed", "booth", 30, APART, false);
+pub fn node_with_daemon_dies(name: &str, _: Program) {
+    let mut lab = two_nodes(name, "booth", 30, APART, false);
     lab.wait_until_remembers(B);
     lab.wait_until_remembers(lab.arbitrator());
     let begun = lab.wait_running(A2, "db", PROMPT);

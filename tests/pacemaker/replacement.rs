@@ -1,8 +1,7 @@
 //! Members of a running cluster are replaced one after another, by ours and back, and the service notices nothing.
 
-use crate::available;
 use crate::cluster::Service;
-use crate::common::Program::{Ours, Reference};
+use crate::common::Program::{self, Ours, Reference};
 use crate::common::{eventually, now};
 use crate::lab::{Lab, PROMPT, Plan, Ticket};
 use std::time::Duration;
@@ -26,13 +25,9 @@ fn settle(lab: &Lab) {
     });
 }
 
-#[test]
-fn members_are_replaced_one_after_another() {
-    if !available("members_are_replaced_one_after_another") {
-        return;
-    }
+pub fn members_replaced(name: &str, _: Program) {
     let plan = Plan { program: Reference, ..Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]) };
-    let mut lab = Lab::start("rolling replacement", plan);
+    let mut lab = Lab::start(name, plan);
     lab.grant(A, "T");
     let begun = lab.wait_running(A, "db", PROMPT);
     settle(&lab);

@@ -3,29 +3,17 @@
 //! Verbs that need `pcsd` (`pull`, `sync`, `config NODE`), systemd (`start`, `stop`, `enable`, `disable`) or `ssh`
 //! (`geo_join`, `geo_init_arbitrator`) are not run: the test copies the configuration as those would.
 
-use crate::available;
 use crate::cluster::Service;
-use crate::common::{eventually, now, say};
+use crate::common::{Program, eventually, now};
 use crate::lab::{CONFIGURATION, Lab, PROMPT, Plan, Ticket};
 use crate::runs::span;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 const A: usize = 0;
 const B: usize = 1;
 const SITE_A: &str = "10.90.0.101";
 const SITE_B: &str = "10.90.0.102";
-
-fn installed(test: &str, path: &str, package: &str) -> bool {
-    if Path::new(path).exists() {
-        return available(test);
-    }
-    let reason = format!("{path} is missing: apt-get install --no-install-recommends {package}");
-    assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "{test}: {reason}");
-    say(&format!("SKIPPED {test}: {reason}"));
-    false
-}
 
 /// Clusters with a service behind a ticket, and nothing of booth yet.
 fn bare(name: &str) -> Lab {
@@ -67,12 +55,8 @@ fn must(lab: &Lab, number: usize, words: &str) -> String {
     printed
 }
 
-#[test]
-fn pcs_makes_a_geo_cluster() {
-    if !installed("pcs_makes_a_geo_cluster", "/usr/sbin/pcs", "pcs") {
-        return;
-    }
-    let mut lab = bare("pcs");
+pub fn pcs(name: &str, _: Program) {
+    let mut lab = bare(name);
     let arbitrator = lab.arbitrator();
     let third = lab.address(arbitrator);
     must(&lab, A, &format!("pcs booth setup sites {SITE_A} {SITE_B} arbitrators {third}"));
@@ -125,12 +109,8 @@ fn pcs_makes_a_geo_cluster() {
     must(&lab, A, "pcs booth destroy");
 }
 
-#[test]
-fn crmsh_makes_a_geo_cluster() {
-    if !installed("crmsh_makes_a_geo_cluster", "/usr/sbin/crm", "crmsh") {
-        return;
-    }
-    let mut lab = bare("crmsh");
+pub fn crmsh(name: &str, _: Program) {
+    let mut lab = bare(name);
     let arbitrator = lab.arbitrator();
     let clusters = format!("a={SITE_A} b={SITE_B}");
     let init = format!("--yes --arbitrator {} --tickets T --clusters", lab.address(arbitrator));
