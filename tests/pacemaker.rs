@@ -42,11 +42,11 @@ const OURS: &[Program] = &[Ours];
 /// The reference beside it, for comparison.
 const BOTH: &[Program] = &[Ours, Reference];
 
-/// What geo clusters were built for, and did not do well at first.
+/// What geo clusters were built for, and did not do well at first. The longest, and first by its name.
 #[test]
-fn services_run_at_one_site_and_move_when_they_must() {
+fn a_service_runs_at_one_site_and_moves_when_it_must() {
     tell(
-        "services_run_at_one_site_and_move_when_they_must",
+        "a_service_runs_at_one_site_and_moves_when_it_must",
         &[
             ("link between the sites flaps", links::link_flaps, OURS),
             ("active site cut off", links::active_site_cut_off, OURS),
@@ -66,6 +66,7 @@ fn pacemaker_and_its_tools_are_at_home() {
             ("loss-policy fence", losses::loss_policy_fence, OURS),
             ("standby", losses::standby, OURS),
             ("handler and prerequisite", losses::handler_and_prerequisite, OURS),
+            ("handler that asks Pacemaker", losses::service_runnable, OURS),
             ("pcs", tools::pcs, OURS),
             ("crmsh", tools::crmsh, OURS),
         ],

@@ -68,13 +68,16 @@ fn daemon_is_gone(name: &str, signal: &str, program: Program) {
     thread::sleep(Duration::from_secs(5));
     let (here, there) = (lab.runs(A, "db"), lab.runs(B, "db"));
     let (ended, overlap) = (here[here.len() - 1].last, overlap(&here, &there));
-    let stopped = match now() - ended {
-        since if since > 1.0 => format!("stopped {} after that", span(gone, ended)),
-        _ => format!("still runs {} after that", span(gone, now())),
+    let stopped = match lab.running(A, "db") {
+        None => format!("stopped {} after that", span(gone, ended)),
+        Some(_) => format!("still runs {} after that", span(gone, now())),
     };
     lab.tell(&format!("the service {stopped}, starts elsewhere {}: overlap {overlap:.2} s", span(gone, begun.first)));
     if program.is_ours() {
-        assert!(overlap == 0.0 && begun.first > ended, "the service ran at both sites");
+        assert!(
+            overlap == 0.0 && begun.first > ended && lab.running(A, "db").is_none(),
+            "the service ran at both sites"
+        );
         assert!(!lab.granted(A, "T"));
     } else {
         assert!(overlap > 1.0, "the peer's fault no longer shows, or the lab does not provoke it");

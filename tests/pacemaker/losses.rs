@@ -71,10 +71,10 @@ pub fn loss_policy_fence(name: &str, _: Program) {
     });
     let run = lab.wait_stopped(A2, "db", PROMPT);
     lab.tell(&format!(
-        "fencing of {} asked for {} after the revoke; the service ended {} after that",
+        "fencing of {} was asked for {} after the revoke; the service ended with it after {}",
         asked_for.trim(),
         span(revoked, asked),
-        span(asked, run.last)
+        span(revoked, run.last)
     ));
     assert!(run.last <= killed + 0.1, "it ran on");
     assert_eq!(lab.runs(A, "db").len(), 1, "it was started again without the ticket");
@@ -112,6 +112,28 @@ pub fn standby(name: &str, _: Program) {
         span(activated, run.first)
     ));
     assert!(lab.changes(A, "T").iter().all(|change| change.granted));
+}
+
+/// The handler that we ship asks Pacemaker: where the service may not run any more, the ticket goes on.
+pub fn service_runnable(name: &str, _: Program) {
+    const HANDLER: &str = " before-acquire-handler = /usr/sbin/service-runnable db\n";
+    let tickets = [Ticket { more: HANDLER, ..Ticket::new("T", 10, 3) }];
+    let lab = Lab::start(name, Plan::ours(&tickets, &[Service::new("db", "T")]));
+    lab.grant(A, "T");
+    lab.wait_running(A, "db", PROMPT);
+    lab.wait_until_all_remember();
+    let writes = lab.changes(A, "T");
+    assert!(writes.len() > 2 && writes.iter().all(|change| change.granted), "it is not left in peace: {writes:?}");
+    let banned = now();
+    lab.host(A).must("/usr/sbin/crm_resource", &["--ban", "--resource", "db", "--node", "a1"]);
+    let ended = lab.wait_stopped(A, "db", PROMPT);
+    let moved = lab.wait_running(B, "db", Duration::from_secs(10 + 3) + PROMPT);
+    lab.tell(&format!(
+        "stopped {} after it was banned, started elsewhere {} later",
+        span(banned, ended.last),
+        span(ended.last, moved.first)
+    ));
+    assert_eq!(overlap(&lab.runs(A, "db"), &lab.runs(B, "db")), 0.0);
 }
 
 /// Where the service cannot run, the ticket goes on to a site where it can; where it may not, it stays away.
