@@ -22,12 +22,16 @@ mod losses;
 mod moves;
 #[path = "pacemaker/nodes.rs"]
 mod nodes;
+#[path = "pacemaker/places.rs"]
+mod places;
 #[path = "pacemaker/replacement.rs"]
 mod replacement;
 #[path = "pacemaker/runs.rs"]
 mod runs;
 #[path = "pacemaker/tools.rs"]
 mod tools;
+#[path = "pacemaker/watch.rs"]
+mod watch;
 
 use common::{Program, scratch};
 use std::path::Path;

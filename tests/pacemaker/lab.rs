@@ -4,7 +4,7 @@
 use crate::cluster::{self, Extra, Service};
 use crate::common::{Family, Network, Outcome, PORT, Program, eventually, netlink_shim, now, say};
 use crate::host::{Host, Process};
-use crate::runs::{Run, runs};
+use crate::places::{self, Place};
 use crate::scratch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,7 +12,6 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -72,54 +71,16 @@ impl Plan {
     }
 }
 
-/// How many labs there may be at a time: each node takes some 150 MB, and time to start.
-const LABS: usize = 7;
-/// How many may start at a time: those that run have deadlines.
-const STARTING: usize = 3;
-
-/// So many places; who finds none waits.
-struct Places(Mutex<usize>, Condvar);
-
-impl Places {
-    fn enter(&'static self, limit: usize) -> Place {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = self.1.wait_while(taken, |taken| *taken >= limit).unwrap_or_else(PoisonError::into_inner);
-        *taken += 1;
-        Place(self)
-    }
-}
-
-/// One of them, until it is dropped.
-struct Place(&'static Places);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.1.notify_one();
-    }
-}
-
-/// A write of a ticket to a site's CIB, in seconds since the epoch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    /// When it was asked for.
-    pub asked: f64,
-    /// When `crm_ticket` had ended.
-    pub done: f64,
-    pub granted: bool,
-    pub success: bool,
-}
-
 /// The lab, running.
 pub struct Lab {
     name: String,
-    plan: Plan,
-    hosts: Vec<Option<Host>>,
+    pub plan: Plan,
+    pub hosts: Vec<Option<Host>>,
     daemons: Vec<Option<Process>>,
     /// What each member runs.
-    programs: Vec<Program>,
+    pub programs: Vec<Program>,
     network: Network,
-    directory: PathBuf,
+    pub directory: PathBuf,
     /// The last to go.
     _place: Place,
 }
@@ -132,10 +93,8 @@ pub const CONFIGURATION: &str = "/etc/booth/booth.conf";
 impl Lab {
     /// Makes the hosts, starts clusters and members side by side; returns when all of them serve.
     pub fn start(name: &str, plan: Plan) -> Lab {
-        static RUNNING: Places = Places(Mutex::new(0), Condvar::new());
-        static STARTING_NOW: Places = Places(Mutex::new(0), Condvar::new());
-        let place = RUNNING.enter(LABS);
-        let _starting = STARTING_NOW.enter(STARTING);
+        let place = places::running();
+        let _starting = places::starting();
         let begun = now();
         let count = plan.nodes + 2;
         let network = Network::new(count, Family::V4);
@@ -353,116 +312,13 @@ impl Lab {
         outcome.stdout
     }
 
-    /// Grants at a site, and waits until its CIB says so: in a new cluster, whose members vouch for nothing yet, a grant
-    /// may be held back for a lease and `acquire-after` (S6).
-    #[track_caller]
-    pub fn grant(&self, number: usize, ticket: &str) {
-        self.must(number, &["grant", "-C", ticket]);
-        eventually(&format!("{ticket} is granted"), PROMPT, || {
-            if self.granted(number, ticket) { Ok(()) } else { Err(format!("{:?}", self.changes(number, ticket))) }
-        });
-    }
-
-    /// The runs of a service at the site of this node.
-    pub fn runs(&self, number: usize, service: &str) -> Vec<Run> {
-        let home = if number < self.plan.nodes { "a1" } else { "b" };
-        runs(&cluster::directory(&self.directory.join(home), service))
-    }
-
-    /// The run of a service at the site of this node that is not over.
-    pub fn running(&self, number: usize, service: &str) -> Option<Run> {
-        let first = number < self.plan.nodes;
-        let nodes =
-            self.hosts[..self.arbitrator()].iter().enumerate().filter(|(node, _)| (*node < self.plan.nodes) == first);
-        let hosts: Vec<&Host> = nodes.filter_map(|(_, host)| host.as_ref()).collect();
-        // A process that is starved writes nothing for a while, and runs all the same.
-        let alive = |run: &Run| {
-            let comm = |host: &&Host| fs::read_to_string(host.path(&format!("/proc/{}/comm", run.process)));
-            hosts.iter().any(|host| comm(host).is_ok_and(|name| name.trim() == "service"))
-        };
-        self.runs(number, service).pop().filter(alive)
-    }
-
-    /// Waits until a service runs at the site of this node; gives that run.
-    #[track_caller]
-    pub fn wait_running(&self, number: usize, service: &str, limit: Duration) -> Run {
-        eventually(&format!("{service} runs at the site of host {number}"), limit, || {
-            self.running(number, service)
-                .ok_or_else(|| format!("runs: {:?}, now {:.3}", self.runs(number, service), now()))
-        })
-    }
-
-    /// Waits until a service that has run at the site of this node runs no longer; gives its last run.
-    #[track_caller]
-    pub fn wait_stopped(&self, number: usize, service: &str, limit: Duration) -> Run {
-        eventually(&format!("{service} stops at the site of host {number}"), limit, || {
-            match (self.running(number, service), self.runs(number, service).pop()) {
-                (None, Some(run)) => Ok(run),
-                other => Err(format!("{other:?}, now {:.3}", now())),
-            }
-        })
-    }
-
-    /// What was written about a ticket to the CIB by a daemon on this host.
-    pub fn changes(&self, number: usize, ticket: &str) -> Vec<Change> {
-        let text = fs::read_to_string(self.directory.join(self.home_name(number)).join("tickets")).unwrap_or_default();
-        let change = |line: &str| {
-            let words: Vec<&str> = line.split(' ').collect();
-            let [asked, done, name, change, status] = words[..] else { panic!("line of the lab: {line}") };
-            let change = Change {
-                asked: asked.parse().unwrap(),
-                done: done.parse().unwrap(),
-                granted: change == "granted",
-                success: status == "0",
-            };
-            (name == ticket).then_some(change)
-        };
-        text.lines().filter_map(change).collect()
-    }
-
-    /// The last grant or revoke of a ticket that a daemon on this host has written.
-    #[track_caller]
-    pub fn last_change(&self, number: usize, ticket: &str, granted: bool) -> Change {
-        let mut changes = self.changes(number, ticket);
-        changes.retain(|change| change.granted == granted && change.success);
-        changes.pop().unwrap_or_else(|| panic!("nothing written: {:?}", self.changes(number, ticket)))
-    }
-
-    /// Waits until every member can vote for whom it likes, see [`Lab::wait_until_remembers`].
-    #[track_caller]
-    pub fn wait_until_all_remember(&self) {
-        for number in 0..self.hosts.len() {
-            self.wait_until_remembers(number);
-        }
-    }
-
-    /// Waits until a member can vote for whom it likes: one of ours, until the first lease and acquire-after of its
-    /// first life are over (S7).
-    #[track_caller]
-    pub fn wait_until_remembers(&self, number: usize) {
-        if !self.programs[number].is_ours() {
-            return;
-        }
-        let spans = self.plan.tickets.iter().map(|ticket| u64::from(ticket.expire + ticket.acquire_after));
-        let limit = Duration::from_secs(spans.max().unwrap_or(0)) + PROMPT;
-        eventually(&format!("{} remembers", self.host(number).name()), limit, || {
-            let status = self.must(number, &["status"]);
-            if status.contains("no memory") { Err(status) } else { Ok(()) }
-        });
-    }
-
-    fn home_name(&self, number: usize) -> String {
+    /// Name of a host.
+    pub fn host_name(&self, number: usize) -> String {
         match number {
             number if number == self.arbitrator() => "arbitrator".to_owned(),
             number if number == self.other_site() => "b".to_owned(),
             number => format!("a{}", number + 1),
         }
-    }
-
-    /// Whether the CIB of a node's site says granted.
-    pub fn granted(&self, number: usize, ticket: &str) -> bool {
-        let outcome = self.host(number).run("/usr/sbin/crm_ticket", &["-t", ticket, "-G", "granted", "--quiet"]);
-        outcome.status == Some(0) && outcome.stdout.trim() == "true"
     }
 
     /// Cuts a host off from all others.
