@@ -84,6 +84,7 @@ fn daemons_come_and_go() {
         "daemons_come_and_go",
         &[
             ("rolling replacement", replacement::members_replaced, OURS),
+            ("daemons start before their clusters", replacement::daemons_before_clusters, OURS),
             ("node with the daemon killed", nodes::node_with_daemon_dies, OURS),
             ("daemon of the active site killed", guard::daemon_killed, BOTH),
             ("daemon of the active site frozen", guard::daemon_frozen, BOTH),

@@ -157,7 +157,7 @@ pub fn begin(name: &str, nodes: &[(usize, &Host)], network: &Network, services: 
 
 /// Starts Pacemaker on a node as soon as corosync serves there.
 pub fn begin_pacemaker(host: &Host) {
-    eventually(&format!("corosync serves on {}", host.name()), Duration::from_secs(20), || {
+    eventually(&format!("corosync serves on {}", host.name()), Duration::from_secs(60), || {
         let outcome = host.run("/usr/sbin/corosync-cfgtool", &["-s"]);
         if outcome.status == Some(0) { Ok(()) } else { Err(format!("{outcome:?}")) }
     });
@@ -166,7 +166,7 @@ pub fn begin_pacemaker(host: &Host) {
 
 /// Waits until a node is a member of a cluster that takes decisions.
 pub fn wait_until_online(host: &Host) {
-    eventually(&format!("the cluster serves on {}", host.name()), Duration::from_secs(60), || {
+    eventually(&format!("the cluster serves on {}", host.name()), Duration::from_secs(120), || {
         let outcome = host.run("/usr/sbin/crm_mon", &["--one-shot", "--output-as=xml"]);
         let has = |words: &[&str]| outcome.stdout.lines().any(|line| words.iter().all(|word| line.contains(word)));
         let me = format!("<node name=\"{}\"", host.name());

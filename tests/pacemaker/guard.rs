@@ -3,7 +3,7 @@
 
 use crate::cluster::{Extra, Service};
 use crate::common::Program;
-use crate::common::{eventually, now};
+use crate::common::now;
 use crate::lab::{CONFIGURATION, Lab, PROMPT, Plan, Ticket};
 use crate::runs::{overlap, span};
 use std::thread;
@@ -54,11 +54,7 @@ fn daemon_is_gone(name: &str, signal: &str, program: Program) {
     lab.wait_until_remembers(B);
     lab.wait_until_remembers(lab.arbitrator());
     // A fresh lease, so that what follows takes the longest.
-    let before = lab.changes(A, "T").len();
-    eventually("the lease is renewed", PROMPT, || match lab.changes(A, "T").len() {
-        count if count > before => Ok(()),
-        count => Err(format!("{count} writes")),
-    });
+    lab.wait_renewed(A, "T", 1);
     let gone = now();
     let process = lab.host(A).must("/bin/pidof", &["boothd"]);
     lab.host(A).must("/bin/kill", &[signal, process.trim()]);

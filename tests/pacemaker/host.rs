@@ -48,7 +48,7 @@ impl Host {
         command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
         let first = command.spawn().unwrap();
         let host = Host { name: name.into(), home: home.into(), first, started: Mutex::default() };
-        eventually(&format!("host {name} is up"), Duration::from_secs(20), || {
+        eventually(&format!("host {name} is up"), Duration::from_secs(60), || {
             let log = || fs::read_to_string(home.join("host.log")).unwrap_or_default();
             if home.join("up").exists() { Ok(()) } else { Err(log()) }
         });
@@ -106,7 +106,7 @@ impl Host {
         let outer = child.id();
         self.started.lock().unwrap().push(child);
         // It needs a moment to fork into the namespace.
-        let pid = eventually(&format!("{program} starts on {}", self.name), Duration::from_secs(10), || {
+        let pid = eventually(&format!("{program} starts on {}", self.name), Duration::from_secs(30), || {
             only_child(outer).ok_or_else(|| "no process yet".to_owned())
         });
         Process { pid }

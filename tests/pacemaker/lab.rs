@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 /// No answer of a member or of Pacemaker that nothing stands in the way of takes longer, on a busy machine.
-pub const PROMPT: Duration = Duration::from_secs(15);
+pub const PROMPT: Duration = Duration::from_secs(30);
 
 /// A ticket of the lab.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,8 @@ pub struct Plan {
     pub program: Program,
     /// Whether the daemons of sites are started by the lab; else `extra` has a resource for it.
     pub daemons: bool,
+    /// Whether the daemons are started before the clusters, as at a boot.
+    pub early: bool,
     /// Whether members are started at all.
     pub members: bool,
     /// Whether ocf:pacemaker:booth-site is ours, as our packages install it, and not the reference's.
@@ -62,6 +64,7 @@ impl Plan {
             nodes: 1,
             program: Program::Ours,
             daemons: true,
+            early: false,
             members: true,
             our_agent: false,
             tickets: tickets.to_vec(),
@@ -115,19 +118,27 @@ impl Lab {
             lab.hosts.push(Some(host));
             lab.write_configuration(number);
         }
-        lab.start_clusters();
-        for number in 0..count {
-            if lab.plan.members && (lab.plan.daemons || number == lab.arbitrator()) {
-                lab.launch(number);
-            }
+        if lab.plan.early {
+            lab.start_members();
+            say(&format!("{name}: all members answer before there is a cluster, after {:.1} s", now() - begun));
         }
-        for number in 0..count {
-            if lab.daemons[number].is_some() {
-                lab.wait_until_up(number);
-            }
+        lab.start_clusters();
+        if lab.plan.members && !lab.plan.early {
+            lab.start_members();
         }
         say(&format!("{name}: {count} hosts, {} with Pacemaker, up after {:.1} s", count - 1, now() - begun));
         lab
+    }
+
+    fn start_members(&mut self) {
+        let members = (0..self.hosts.len()).filter(|number| self.plan.daemons || *number == self.arbitrator());
+        let members: Vec<usize> = members.collect();
+        for number in &members {
+            self.launch(*number);
+        }
+        for number in members {
+            self.wait_until_up(number);
+        }
     }
 
     fn new_host(&self, number: usize) -> Host {

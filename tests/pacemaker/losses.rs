@@ -95,12 +95,7 @@ pub fn standby(name: &str, _: Program) {
     let asked = now();
     lab.host(A).must("/usr/sbin/crm_ticket", &["-t", "T", "--standby", "--force"]);
     let stopped = lab.wait_stopped(A, "db", PROMPT);
-    let written = now();
-    eventually("two renewals", Duration::from_secs(20), || {
-        let changes = lab.changes(A, "T");
-        let renewals = changes.iter().filter(|change| change.granted && change.asked > written).count();
-        if renewals >= 2 { Ok(()) } else { Err(format!("{changes:?}")) }
-    });
+    lab.wait_renewed(A, "T", 2);
     assert!(lab.granted(A, "T"));
     assert_eq!(lab.runs(A, "db").len(), 1, "it was started in standby");
     let activated = now();
@@ -122,8 +117,8 @@ pub fn service_runnable(name: &str, _: Program) {
     lab.grant(A, "T");
     lab.wait_running(A, "db", PROMPT);
     lab.wait_until_all_remember();
-    let writes = lab.changes(A, "T");
-    assert!(writes.len() > 2 && writes.iter().all(|change| change.granted), "it is not left in peace: {writes:?}");
+    lab.wait_renewed(A, "T", 2);
+    assert!(lab.changes(A, "T").iter().all(|change| change.granted), "it is not left in peace");
     let banned = now();
     lab.host(A).must("/usr/sbin/crm_resource", &["--ban", "--resource", "db", "--node", "a1"]);
     let ended = lab.wait_stopped(A, "db", PROMPT);

@@ -1,9 +1,11 @@
-//! Members of a running cluster are replaced one after another, by ours and back, and the service notices nothing.
+//! Daemons that begin: in place of another one in a running cluster, one after another, by ours and back, where the
+//! service notices nothing; and at a boot, before there is a cluster.
 
 use crate::cluster::Service;
 use crate::common::Program::{self, Ours, Reference};
 use crate::common::{eventually, now};
 use crate::lab::{Lab, PROMPT, Plan, Ticket};
+use crate::runs::span;
 use std::time::Duration;
 
 const A: usize = 0;
@@ -18,11 +20,7 @@ fn settle(lab: &Lab) {
             if list.stdout.contains(&leader) { Ok(()) } else { Err(format!("{}: {list:?}", lab.host(number).name())) }
         });
     }
-    let since = now();
-    eventually("the lease is renewed", PROMPT, || match lab.last_change(A, "T", true) {
-        change if change.asked > since => Ok(()),
-        change => Err(format!("{change:?}")),
-    });
+    lab.wait_renewed(A, "T", 1);
 }
 
 pub fn members_replaced(name: &str, _: Program) {
@@ -55,4 +53,15 @@ pub fn members_replaced(name: &str, _: Program) {
     assert_eq!(lab.runs(B, "db"), []);
     let writes = lab.changes(A, "T");
     assert!(writes.iter().all(|change| change.granted), "revoked in between: {writes:?}");
+}
+
+/// At a boot the daemon may be there before its cluster: it serves as a member, waits for the CIB, and then loads it.
+pub fn daemons_before_clusters(name: &str, _: Program) {
+    let plan = Plan { early: true, ..Plan::ours(&[Ticket::new("T", 10, 3)], &[Service::new("db", "T")]) };
+    let lab = Lab::start(name, plan);
+    let online = now();
+    lab.grant(A, "T");
+    let run = lab.wait_running(A, "db", PROMPT);
+    lab.tell(&format!("granted, and the service runs, {} after the clusters were up", span(online, run.first)));
+    assert_eq!(lab.runs(B, "db"), []);
 }

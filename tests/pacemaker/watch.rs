@@ -95,6 +95,17 @@ impl Lab {
         changes.pop().unwrap_or_else(|| panic!("nothing written: {:?}", self.changes(number, ticket)))
     }
 
+    /// Waits for so many more renewals of a ticket by the daemon of this host.
+    #[track_caller]
+    pub fn wait_renewed(&self, number: usize, ticket: &str, count: usize) {
+        let since = now();
+        eventually(&format!("{count} renewals of {ticket}"), PROMPT * 2, || {
+            let changes = self.changes(number, ticket);
+            let renewed = changes.iter().filter(|change| change.granted && change.asked > since).count();
+            if renewed >= count { Ok(()) } else { Err(format!("{changes:?}")) }
+        });
+    }
+
     /// Waits until every member can vote for whom it likes, see [`Lab::wait_until_remembers`].
     #[track_caller]
     pub fn wait_until_all_remember(&self) {
