@@ -9,13 +9,17 @@ use mio::net::UnixListener;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
 use std::fmt;
 use std::fs::{self, DirBuilder, Permissions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The longest request, newline included.
 pub const LONGEST_LINE: usize = 64;
+/// The longest answer that is read, in bytes: some hundred for each of the most tickets.
+const MAX_ANSWER: usize = 4 << 20;
 /// What may be asked.
 pub const REQUESTS: [(&str, Request); 4] =
     [("status", Request::Status), ("stats", Request::Stats), ("peers", Request::Peers), ("version", Request::Version)];
@@ -125,6 +129,40 @@ pub fn open(path: &Path, owner: Option<(u32, u32)>) -> Result<(UnixListener, Soc
     Ok((listener, SocketFile { path: path.to_owned(), inode }))
 }
 
+/// Asks the daemon at `path`, as its client, and reads all that it answers.
+///
+/// A daemon that is frozen still has a queue for those who connect, until that is full: whoever waits for a
+/// place in it may wait for ever, so nobody does.
+///
+/// # Errors
+/// Where nobody listens there, or the whole answer has not come within `patience` (`TimedOut`, `WouldBlock`).
+pub fn ask(path: &Path, request: &str, patience: Duration) -> io::Result<String> {
+    let since = Instant::now();
+    let left = || match patience.checked_sub(since.elapsed()) {
+        Some(left) if !left.is_zero() => Ok(left),
+        _ => Err(io::Error::from(io::ErrorKind::TimedOut)),
+    };
+    let address = UnixAddr::new(path)?;
+    let socket = new_socket()?;
+    connect(socket.as_raw_fd(), &address)?;
+    let mut stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(left()?))?;
+    stream.write_all(format!("{request}\n").as_bytes())?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(String::from_utf8_lossy(&answer).into_owned()),
+            Ok(count) if answer.len() + count <= MAX_ANSWER => answer.extend_from_slice(&buffer[..count]),
+            Ok(_) => return Err(io::Error::other(format!("the answer is longer than {MAX_ANSWER} bytes"))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 fn new_socket() -> io::Result<std::os::fd::OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     Ok(socket(AddressFamily::Unix, SockType::Stream, flags, None)?)
@@ -186,7 +224,6 @@ impl std::error::Error for ControlError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::os::unix::net::UnixStream;
 
     fn directory(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("booth-control-{}-{name}", std::process::id()));
@@ -229,6 +266,25 @@ mod tests {
         assert!(path.exists());
         let second = open(&path, None).unwrap();
         drop(second);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// A frozen daemon's queue once took every client until it was full; the next one then hung for ever.
+    #[test]
+    fn nobody_waits_longer_than_its_patience_for_a_daemon_that_does_not_accept() {
+        let directory = directory("frozen");
+        let path = directory.join("x.ctl");
+        let socket = new_socket().unwrap();
+        bind(socket.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        listen(&socket, Backlog::new(1).unwrap()).unwrap();
+        let begun = Instant::now();
+        for _ in 0..8 {
+            let error = ask(&path, "version", Duration::from_millis(20)).unwrap_err();
+            assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        drop(socket);
+        assert_eq!(ask(&path, "version", Duration::from_secs(5)).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         fs::remove_dir_all(directory).unwrap();
     }
 

@@ -16,7 +16,7 @@ use crate::net::stream::Listener;
 use crate::outbox::{self, Outbox};
 use crate::process::detach::{self, Readiness, Side};
 use crate::process::lockfile::{self, Identity, LockFile, State};
-use crate::process::notify::Notifier;
+use crate::process::notify::{Notifier, Watchdog};
 use crate::process::privileges::{self, Account};
 use crate::process::{StartError, descriptors, interfaces, memory, title};
 use crate::store::{self, Store};
@@ -321,7 +321,9 @@ fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::i
     let parts =
         outbox::Parts { peers: sender, clients, store, handlers, log, journal, members: Arc::clone(&members), tickets };
     let outbox = Outbox::new(parts, clock::read());
-    EventLoop::new(event_loop::Parts { poll, node, peers: receiver, outbox, control, members })
+    // Where its socket is no name, that was said already.
+    let watchdog = Watchdog::from_environment(clock::read().boot).unwrap_or_default();
+    EventLoop::new(event_loop::Parts { poll, node, peers: receiver, outbox, control, members, watchdog })
 }
 
 /// How long a client may have to wait: an election, a lease and its acquire-after, twice over.

@@ -17,6 +17,7 @@ use crate::net::client::{ClientCounters, Clients, Text};
 use crate::net::connection::LONGEST_REQUEST;
 use crate::net::peer::{BATCH, PeerReceiver};
 use crate::outbox::Outbox;
+use crate::process::notify::Watchdog;
 use crate::{store::Store, text};
 use booth_core::input::{ClientId, Input};
 use booth_core::node::Node;
@@ -69,6 +70,7 @@ pub struct EventLoop<'s> {
     outbox: Outbox,
     control: Option<Clients>,
     members: Arc<[Member]>,
+    watchdog: Option<Watchdog>,
     text: String,
     more_datagrams: bool,
     unfinished: bool,
@@ -89,6 +91,8 @@ pub struct Parts<'s> {
     pub control: Option<Clients>,
     /// Of the configuration.
     pub members: Arc<[Member]>,
+    /// Who waits for signs of life, if anybody.
+    pub watchdog: Option<Watchdog>,
 }
 
 /// A one-shot timer on CLOCK_BOOTTIME.
@@ -129,7 +133,7 @@ impl<'s> EventLoop<'s> {
     /// # Errors
     /// Where the system gives no timer, or cannot watch what it is to watch.
     pub fn new(parts: Parts<'s>) -> io::Result<EventLoop<'s>> {
-        let Parts { poll, node, peers, outbox, control, members } = parts;
+        let Parts { poll, node, peers, outbox, control, members, watchdog } = parts;
         let registry = poll.registry();
         let timer = BootTimer::new()?;
         let numbers = [signal::SIGTERM, signal::SIGINT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGHUP];
@@ -150,6 +154,7 @@ impl<'s> EventLoop<'s> {
             outbox,
             control,
             members,
+            watchdog,
             text,
             more_datagrams: true,
             unfinished: false,
@@ -202,6 +207,7 @@ impl<'s> EventLoop<'s> {
             outbox.clients.next_deadline(),
             outbox.log.next_deadline(),
             self.control.as_ref().and_then(Clients::next_deadline),
+            self.watchdog.as_ref().map(Watchdog::next_deadline),
         ]
         .into_iter()
         .flatten()
@@ -225,6 +231,9 @@ impl<'s> EventLoop<'s> {
         self.serve_clients();
         self.serve_control();
         self.settle();
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.feed(self.outbox.now.boot);
+        }
     }
 
     fn on_event(&mut self, token: Token) {

@@ -1,106 +1,132 @@
-//! The Pacemaker store with the real `crm_ticket` on a CIB in a file (package `pacemaker-cli-utils`; no
-//! daemon, no root needed). Skipped loudly where the program is missing.
+//! Sites that are real Pacemaker clusters, live: Debian's corosync and pacemaker on hosts that are namespaces of this
+//! test, our daemon and the reference, and services behind tickets that write down themselves when they run.
 //!
-//! One test only: it writes a script and runs it, which another test's fork at the wrong moment would
-//! make fail with "text file busy".
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+//! What counts is the service and not only the ticket. Each story prints the times that it saw.
 
-mod live;
-mod turns;
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
-use booth::store::{Backend, Settings, Store, StoreSettings};
-use booth_core::attribute::MEMORY;
-use booth_core::input::{RequestNumber, StoreResult};
-use booth_core::member::SiteId;
-use booth_core::settings::TicketIndex;
-use booth_core::sink::{StoreAction, StoreRequest, StoreTicket};
-use booth_core::time::{Millis, WallTime};
-use mio::Token;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use turns::Turns;
+#[path = "pacemaker/cluster.rs"]
+mod cluster;
+mod common;
+#[path = "pacemaker/guard.rs"]
+mod guard;
+#[path = "pacemaker/host.rs"]
+mod host;
+#[path = "pacemaker/lab.rs"]
+mod lab;
+#[path = "pacemaker/links.rs"]
+mod links;
+#[path = "pacemaker/losses.rs"]
+mod losses;
+#[path = "pacemaker/moves.rs"]
+mod moves;
+#[path = "pacemaker/nodes.rs"]
+mod nodes;
+#[path = "pacemaker/places.rs"]
+mod places;
+#[path = "pacemaker/replacement.rs"]
+mod replacement;
+#[path = "pacemaker/runs.rs"]
+mod runs;
+#[path = "pacemaker/tools.rs"]
+mod tools;
+#[path = "pacemaker/watch.rs"]
+mod watch;
 
-/// `crm_ticket` that works on `directory/cib.xml`; `None`: not installed.
-fn crm_ticket(directory: &Path) -> Option<PathBuf> {
-    let cib = directory.join("cib.xml");
-    let empty = Command::new("cibadmin").arg("--empty").output().ok().filter(|output| output.status.success());
-    let Some(empty) = empty.filter(|_| Command::new("crm_ticket").arg("--version").output().is_ok()) else {
-        live::skip("pacemaker", "crm_ticket and cibadmin are not installed (Debian: pacemaker-cli-utils)");
-        return None;
-    };
-    fs::write(&cib, empty.stdout).unwrap();
-    let program = directory.join("crm_ticket_on_file");
-    fs::write(&program, format!("#!/bin/sh\nCIB_file='{}' exec crm_ticket \"$@\"\n", cib.display())).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    Some(program)
-}
+use common::{Program, scratch};
+use std::path::Path;
+use std::thread;
 
-/// Asks the store and waits for the answer: in words, and the log line.
-fn ask(turns: &mut Turns, store: &mut Store, number: u32, action: StoreAction<'_>) -> String {
-    store.request(turns.now(), TicketIndex(0), StoreRequest { number: RequestNumber(number), action, before: None });
-    loop {
-        if let Some(finished) = store.next_finished() {
-            assert_eq!(finished.number, RequestNumber(number));
-            return finished.with_result(|result| match (result, &finished.log) {
-                (StoreResult::Loaded(Some(ticket)), None) => format!(
-                    "{} {:?} {:?} {:?} {:?}",
-                    ticket.granted, ticket.owner, ticket.expires, ticket.term, ticket.attributes
-                ),
-                (other, None) => format!("{other:?}"),
-                (other, Some(log)) => format!("{other:?} {log}"),
-            });
-        }
-        let now = turns.turn(store.next_deadline(), |now, token| store.on_event(now, token));
-        store.expire(now);
-    }
-}
+use Program::{Ours, Reference};
 
+/// A story; of which program its members are is its own business where it is told of ours only.
+type Story = fn(&str, Program);
+
+const OURS: &[Program] = &[Ours];
+/// The reference beside it, for comparison.
+const BOTH: &[Program] = &[Ours, Reference];
+
+/// What geo clusters were built for, and did not do well at first. The longest, and first by its name.
 #[test]
-fn the_real_crm_ticket_takes_and_gives_back_what_we_write() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pacemaker");
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    let Some(program) = crm_ticket(&directory) else { return };
-    let mut turns = Turns::new();
-    let settings = Settings {
-        backend: Backend::Pacemaker(program.into()),
-        configuration_name: "booth".to_owned(),
-        tickets: vec![StoreSettings { name: "geo/db-8".to_owned(), deadline: Millis(10_000) }],
-    };
-    let mut store = Store::new(settings, turns.registry(), Token(0));
-    let write = |granted: bool| {
-        let (owner, expires) = if granted { (Some(SiteId(0x7fff_ffff)), 1_795_425_540) } else { (None, 0) };
-        StoreAction::Write(StoreTicket { granted, owner, expires: WallTime(expires * 1_000_000), term: u32::MAX })
-    };
-    let value = r#"$(touch x) '"<&>\ é"#;
-    let set = StoreAction::SetAttribute { name: "geo_1.a", value };
-    let named = [(MEMORY, "00c0ffee")];
-    let mark = StoreAction::SetAttribute { name: MEMORY, value: named[0].1 };
-    let granted = "true Some(2147483647) Some(WallTime(1795425540000000)) Some(4294967295)";
-    let revoked = "false Some(-1) Some(WallTime(0)) Some(4294967295)";
-    let steps = [
-        (StoreAction::Load, "Loaded(None)".to_owned()),
-        // A member names its memory before anything was ever granted, and it stays named.
-        (mark, "Written".to_owned()),
-        (StoreAction::Load, format!("false None None None {named:?}")),
-        (write(false), "Written".to_owned()),
-        (StoreAction::Load, format!("{revoked} {named:?}")),
-        (write(true), "Written".to_owned()),
-        (StoreAction::Load, format!("{granted} {named:?}")),
-        (set, "Written".to_owned()),
-        (StoreAction::Load, format!("{granted} {:?}", [named[0], ("geo_1.a", value)])),
-        (write(true), "Written".to_owned()),
-        (StoreAction::DeleteAttribute { name: "geo_1.a" }, "Written".to_owned()),
-        (StoreAction::DeleteAttribute { name: "geo_1.a" }, "Written".to_owned()),
-        (write(false), "Written".to_owned()),
-        (StoreAction::Load, format!("{revoked} {named:?}")),
-    ];
-    for (number, (action, expected)) in (1..).zip(steps) {
-        assert_eq!(ask(&mut turns, &mut store, number, action), expected, "step {number}: {action:?}");
+fn a_service_runs_at_one_site_and_moves_when_it_must() {
+    tell(
+        "a_service_runs_at_one_site_and_moves_when_it_must",
+        &[
+            ("link between the sites flaps", links::link_flaps, OURS),
+            ("active site cut off", links::active_site_cut_off, OURS),
+            ("planned move", moves::planned_move, BOTH),
+            ("both nodes of the active site killed", nodes::both_nodes_die, OURS),
+        ],
+    );
+}
+
+/// What Pacemaker and those who administrate it expect of a booth daemon.
+#[test]
+fn pacemaker_and_its_tools_are_at_home() {
+    tell(
+        "pacemaker_and_its_tools_are_at_home",
+        &[
+            ("loss-policy", losses::loss_policies, OURS),
+            ("loss-policy fence", losses::loss_policy_fence, OURS),
+            ("standby", losses::standby, OURS),
+            ("handler and prerequisite", losses::handler_and_prerequisite, OURS),
+            ("handler that asks Pacemaker", losses::service_runnable, OURS),
+            ("pcs", tools::pcs, OURS),
+            ("crmsh", tools::crmsh, OURS),
+        ],
+    );
+}
+
+/// Daemons come and go, and the service runs where it ran or has stopped.
+#[test]
+fn daemons_come_and_go() {
+    tell(
+        "daemons_come_and_go",
+        &[
+            ("rolling replacement", replacement::members_replaced, OURS),
+            ("daemons start before their clusters", replacement::daemons_before_clusters, OURS),
+            ("node with the daemon killed", nodes::node_with_daemon_dies, OURS),
+            ("daemon of the active site killed", guard::daemon_killed, BOTH),
+            ("daemon of the active site frozen", guard::daemon_frozen, BOTH),
+        ],
+    );
+}
+
+/// Tells stories side by side, each of both programs or of ours only.
+fn tell(test: &str, stories: &[(&'static str, Story, &[Program])]) {
+    if !available(test) {
+        return;
     }
-    fs::write(directory.join("cib.xml"), "this is no CIB").unwrap();
-    let answer = ask(&mut turns, &mut store, 99, write(true));
-    assert!(answer.starts_with("Failed store: ticket geo/db-8: granting: exit status"), "{answer}");
+    thread::scope(|scope| {
+        for (name, story, programs) in stories {
+            for program in *programs {
+                let name = if programs.len() > 1 { format!("{name}, {program:?}") } else { (*name).to_owned() };
+                let body = {
+                    let name = name.clone();
+                    move || story(&name, *program)
+                };
+                thread::Builder::new().name(name).spawn_scoped(scope, body).expect("a thread");
+            }
+        }
+    });
+}
+
+/// Whether these tests can run here.
+fn available(test: &str) -> bool {
+    let tools = [
+        ("/usr/sbin/corosync", "corosync"),
+        ("/usr/sbin/pacemakerd", "pacemaker"),
+        ("/usr/sbin/crm_mon", "pacemaker-cli-utils"),
+        ("/usr/lib/ocf/resource.d/heartbeat/IPaddr2", "resource-agents"),
+        ("/usr/lib/ocf/resource.d/pacemaker/booth-site", "booth-pacemaker"),
+        ("/usr/sbin/pcs", "pcs"),
+        ("/usr/sbin/crm", "crmsh"),
+    ];
+    if let Some((path, package)) = tools.iter().find(|(path, _)| !Path::new(path).exists()) {
+        let reason = format!("{path} is missing: apt-get install --no-install-recommends {package}");
+        assert_ne!(std::env::var("BOOTH_LIVE_TESTS").as_deref(), Ok("require"), "{test}: {reason}");
+        common::say(&format!("SKIPPED {test}: {reason}"));
+        return false;
+    }
+    common::available(test)
 }

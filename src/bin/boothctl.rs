@@ -1,13 +1,14 @@
 //! `boothctl`: argument parsing and a call, no more.
 
 use booth::cli::{Command, FAILURE, Program, run};
-use booth::{daemon, demo};
+use booth::{client, daemon, demo};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     run::run(Program::Boothctl, daemon::run, |console, command| match command {
         Command::Check { config } => run::check(console, config),
         Command::Demo => demo::run(console),
+        Command::Guard(options) => client::guard(Program::Boothctl, options),
         _ => FAILURE,
     })
 }

@@ -21,6 +21,11 @@ pub const FAILURE: u8 = 1;
 /// Exit status of `status`: the daemon does not run (as for an init script or an OCF monitor).
 pub const NOT_RUNNING: u8 = 7;
 
+/// Exit status of `guard`: the daemon is there, but does not answer.
+pub const SILENT: u8 = 3;
+/// Exit status of `guard`: something that has run out may still be granted here.
+pub const NOT_REVOKED: u8 = 4;
+
 /// What `--version` prints behind the program's name.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -59,6 +64,8 @@ pub enum Command {
     Status(StatusOptions),
     /// Print the running daemon's counters.
     Stats(StatusOptions),
+    /// Revoke what a dead daemon has left granted.
+    Guard(GuardOptions),
     /// Ask a daemon.
     Client(Request),
     /// Check a configuration and print what was understood.
@@ -94,6 +101,17 @@ pub struct StatusOptions {
     pub lock_file: Option<PathBuf>,
     /// `-D`: say on stderr why the daemon does not run.
     pub debug: bool,
+}
+
+/// What `guard` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardOptions {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// `-l`: the lock file, where it is not the usual one.
+    pub lock_file: Option<PathBuf>,
+    /// `-w`: until the daemon answers, or nothing is left to guard.
+    pub wait: bool,
 }
 
 /// A question to a daemon.

@@ -3,7 +3,9 @@
 //! Names and lengths are checked here; the messages and the limits are the reference's.
 
 use super::table::{self, Operands, Opt, Verb, VerbSpec};
-use super::{Action, AttributeAction, Command, DaemonOptions, Invocation, Program, Request, StatusOptions};
+use super::{
+    Action, AttributeAction, Command, DaemonOptions, GuardOptions, Invocation, Program, Request, StatusOptions,
+};
 use crate::config::{self, Argument, ArgumentTooLong};
 use booth_core::settings::{MAX_NAME, MAX_VALUE};
 use lexopt::{Arg, Parser};
@@ -140,6 +142,7 @@ fn command(program: Program, verb: Verb, given: Given, operands: Vec<OsString>) 
         }
         Verb::Status => return Ok(Command::Status(given.status()?)),
         Verb::Stats => return Ok(Command::Stats(given.status()?)),
+        Verb::Guard => return Ok(Command::Guard(given.guard()?)),
         Verb::Daemon => return given.daemon(program),
         Verb::List => Action::List,
         Verb::Peers => Action::Peers,
@@ -194,6 +197,14 @@ impl Given {
             config: config_path(self.config.as_deref())?,
             lock_file: self.lock_file.map(PathBuf::from),
             debug: self.debug > 0,
+        })
+    }
+
+    fn guard(self) -> Result<GuardOptions, UsageError> {
+        Ok(GuardOptions {
+            config: config_path(self.config.as_deref())?,
+            lock_file: self.lock_file.map(PathBuf::from),
+            wait: self.wait,
         })
     }
 

@@ -37,7 +37,7 @@ pub fn run(
         Command::Status(options) => client::status(program, options),
         Command::Stats(options) => client::stats(program, options),
         Command::Client(request) => client::run(program, request),
-        Command::Check { .. } | Command::Demo => ours(&console, &invocation.command),
+        Command::Check { .. } | Command::Demo | Command::Guard(_) => ours(&console, &invocation.command),
     };
     ExitCode::from(status)
 }

@@ -47,6 +47,8 @@ pub enum Verb {
     Grant,
     /// `revoke`
     Revoke,
+    /// `guard`
+    Guard,
     /// `geostore list`
     AttributeList,
     /// `geostore get`
@@ -171,6 +173,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         about: &[
             "Wait for the outcome, however long it takes (grant,",
             "revoke); Ctrl-C stops the waiting, not the request",
+            "(guard: until the daemon answers or nothing is granted)",
         ],
     },
     OptionSpec {
@@ -278,6 +281,15 @@ pub const VERBS: &[VerbSpec] = &[
         options: &[Opt::Config, Opt::LockFile, Opt::Foreground, Opt::Debug, Opt::Site],
         operands: Operands::None,
         about: "Run as the member that this host is: site or arbitrator",
+        client: false,
+    },
+    VerbSpec {
+        verb: Verb::Guard,
+        names: &["guard"],
+        programs: BOOTHCTL,
+        options: &[Opt::Config, Opt::LockFile, Opt::Wait],
+        operands: Operands::None,
+        about: "Revoke what a dead or frozen daemon has left granted",
         client: false,
     },
     VerbSpec {

@@ -6,13 +6,16 @@
 
 mod attributes;
 mod connection;
+mod guard;
 mod listing;
+mod liveness;
 mod request;
 mod site;
 mod status;
 mod table;
 mod tickets;
 
+pub use guard::guard;
 pub use status::{stats, status};
 
 use crate::cli::console::Console;

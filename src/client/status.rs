@@ -9,15 +9,12 @@ use crate::cli::console::Console;
 use crate::cli::{FAILURE, NOT_RUNNING, Program, StatusOptions};
 use crate::control;
 use crate::process::lockfile::{self, Inspection};
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 /// How long the daemon may take to answer; it is on this machine.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer that is read, in bytes: some hundred for each of the most tickets.
-const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 
 /// Prints one line when the daemon runs, and as `boothctl` the state of its tickets.
 ///
@@ -60,7 +57,7 @@ fn inspected(program: Program, options: &StatusOptions, then: impl FnOnce(&Conso
 }
 
 fn print_answer(console: &Console, request: &str, socket: &Path) -> u8 {
-    match ask(socket, request) {
+    match control::ask(socket, request, PATIENCE) {
         Ok(answer) => console.print(&answer),
         Err(error) => {
             let why = match error.kind() {
@@ -71,14 +68,4 @@ fn print_answer(console: &Console, request: &str, socket: &Path) -> u8 {
             FAILURE
         }
     }
-}
-
-fn ask(socket: &Path, request: &str) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("{request}\n").as_bytes())?;
-    let mut answer = String::new();
-    stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
-    Ok(answer)
 }

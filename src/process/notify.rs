@@ -2,6 +2,7 @@
 //! `NOTIFY_SOCKET` names, by path or, with a leading `@`, in the abstract space. Without the variable
 //! nothing happens. Never waits. The environment is left as it is.
 
+use booth_core::time::{Instant, Millis};
 use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -73,6 +74,43 @@ impl Notifier {
         match &self.to {
             Some((socket, address)) => socket.send_to_addr(text.as_bytes(), address).map(|_| ()),
             None => Ok(()),
+        }
+    }
+}
+
+/// Tells the service manager again and again that the process lives, where it wants to hear that: one that is
+/// silent for `WATCHDOG_USEC` is killed (sd_watchdog_enabled(3)).
+#[derive(Debug)]
+pub struct Watchdog {
+    notifier: Notifier,
+    /// Half of the time after which it would be killed.
+    every: Millis,
+    next: Instant,
+}
+
+impl Watchdog {
+    /// The one that the environment asks of this process; `None`: nobody waits for a sign of life.
+    ///
+    /// # Errors
+    /// As [`Notifier::from_environment`].
+    pub fn from_environment(now: Instant) -> io::Result<Option<Watchdog>> {
+        let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+        let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+        let Some(micros) = number("WATCHDOG_USEC").filter(|micros| ours && *micros > 0) else { return Ok(None) };
+        let notifier = Notifier::from_environment()?;
+        Ok(Some(Watchdog { notifier, every: Millis((micros / 2_000).max(1)), next: now }))
+    }
+
+    /// When [`Watchdog::feed`] must be called again.
+    pub fn next_deadline(&self) -> Instant {
+        self.next
+    }
+
+    /// Gives the sign of life that is due. A manager that cannot be reached will not be reached by words either.
+    pub fn feed(&mut self, now: Instant) {
+        if now >= self.next {
+            let _ = self.notifier.send("WATCHDOG=1");
+            self.next = now + self.every;
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What the daemon asks of the machine, what it gives up, and whom it tells.
 
 use super::live::is_root;
-use super::support::{PORT, Place};
+use super::support::{PATIENCE, PORT, Place};
 use nix::sys::signal::Signal;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
 
 #[test]
 fn what_root_may_have_is_taken_and_then_root_is_given_up() {
@@ -58,7 +59,7 @@ fn a_service_manager_is_told_when_it_serves_and_when_it_leaves() {
     place.configure("ticket = T\n");
     let path = place.directory.join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(super::support::PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let received = || {
         let mut bytes = [0; 512];
         let length = socket.recv(&mut bytes).unwrap();
@@ -72,4 +73,37 @@ fn a_service_manager_is_told_when_it_serves_and_when_it_leaves() {
     daemon.signal(Signal::SIGTERM);
     assert_eq!(received(), "STOPPING=1");
     assert!(daemon.wait_for_exit().success());
+}
+
+/// Where the service manager has a watchdog for it, it gives a sign of life in half of that time; where the
+/// watchdog is another process's, none.
+#[test]
+fn the_service_manager_hears_that_it_lives() {
+    for (pid, fed) in [(None, true), (Some("1"), false)] {
+        let place = Place::new("watchdog");
+        place.configure_alone("ticket = T\n");
+        let path = place.directory.join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        manager.set_read_timeout(Some(if fed { PATIENCE } else { Duration::from_secs(1) })).unwrap();
+        let mut command = place.command();
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000").env_remove("WATCHDOG_PID");
+        command.envs(pid.map(|pid| ("WATCHDOG_PID", pid)));
+        let _daemon = place.start_by(command);
+        let mut bytes = [0; 512];
+        let length = manager.recv(&mut bytes).unwrap();
+        assert!(bytes[..length].starts_with(b"READY=1\n"));
+        let begun = Instant::now();
+        for _ in 0..5 {
+            match manager.recv(&mut bytes) {
+                Ok(length) => assert!(fed && bytes[..length] == *b"WATCHDOG=1"),
+                Err(error) => assert!(!fed, "{error}"),
+            }
+            if !fed {
+                break;
+            }
+        }
+        // The first comes at once, the others with 100 ms between: no flood.
+        assert!(begun.elapsed() >= Duration::from_millis(390), "{:?}", begun.elapsed());
+    }
 }
