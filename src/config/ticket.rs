@@ -9,20 +9,6 @@ use booth_core::member::MAX_MEMBERS;
 use booth_core::settings::{MAX_PREREQUISITES, Mode, Name, Prerequisite, TicketSettings};
 use booth_core::time::Millis;
 
-/// The keys of a ticket.
-pub(super) const TICKET_KEYS: [&str; 10] = [
-    "expire",
-    "timeout",
-    "retries",
-    "renewal-freq",
-    "acquire-after",
-    "weights",
-    "before-acquire-handler",
-    "on-stuck-revoke",
-    "attr-prereq",
-    "mode",
-];
-
 const DEFAULT_EXPIRE: Millis = Millis(600_000);
 const DEFAULT_TIMEOUT: Millis = Millis(5_000);
 const DEFAULT_RETRIES: u8 = 10;
