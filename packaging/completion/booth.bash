@@ -13,7 +13,7 @@ _booth_names() {
     */*) ;;
     *) config=/etc/booth/$config.conf ;;
   esac
-  sed -n "s/^[[:space:]]*$key[[:space:]]*=[[:space:]]*\"\{0,1\}\([^\" ]*\).*/\1/p" "$config" 2>/dev/null |
+  sed -n "s/^[[:space:]]*${key}[[:space:]]*=[[:space:]]*\"\{0,1\}\([^\" ]*\).*/\1/p" "$config" 2>/dev/null |
     grep -vx __defaults__
 }
 
@@ -74,13 +74,11 @@ _booth() {
     ticket) words=$(_booth_names ticket) ;;
     member) words="other $(_booth_names site) $(_booth_names arbitrator)" ;;
   esac
-  local IFS=$' \t\n'
   if [ "$operand" = file ]; then
     compopt -o filenames 2>/dev/null
-    IFS=$'\n'
-    COMPREPLY=($(compgen -f -- "$current"))
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
   else
-    COMPREPLY=($(compgen -W "$words" -- "$current"))
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
   fi
 }
 

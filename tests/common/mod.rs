@@ -12,7 +12,7 @@ mod faults;
 mod network;
 mod process;
 #[path = "../scratch/mod.rs"]
-mod scratch;
+pub mod scratch;
 mod tap;
 mod ticket_store;
 
@@ -21,8 +21,8 @@ pub use cluster::{
     TICKET, Timing, now,
 };
 pub use faults::Handover;
-pub use network::{Family, PORT};
-pub use process::{Outcome, Program};
+pub use network::{Family, Network, PORT};
+pub use process::{Outcome, Program, netlink_shim};
 pub use tap::{Recorded, Tap, Transport, put};
 pub use ticket_store::{Change, double_ownership};
 
