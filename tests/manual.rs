@@ -130,8 +130,7 @@ fn synopsis(program: Program, name: &str) -> String {
 fn commands(program: Program) -> String {
     let mut text = String::new();
     for spec in verbs(program) {
-        let ours = if spec.programs == [Program::Boothctl] { " (boothctl only)" } else { "" };
-        let _ = writeln!(text, ".TP\n\\fB{}\\fR{}\n{}{ours}", spec.names[0], operands(spec), troff(spec.about));
+        let _ = writeln!(text, ".TP\n\\fB{}\\fR{}\n{}", spec.names[0], operands(spec), troff(spec.about));
     }
     text
 }

@@ -287,6 +287,7 @@ pub const VERBS: &[VerbSpec] = &[
         names: &["guard"],
         programs: BOOTHCTL,
         options: &[Opt::Config, Opt::LockFile, Opt::Wait],
+        ignored: &[],
         operands: Operands::None,
         about: "Revoke what a dead or frozen daemon has left granted",
         client: false,
