@@ -208,11 +208,13 @@ fn an_arbitrator_of_the_reference_becomes_ours_and_keeps_its_configuration() {
         assert_eq!(host.unit(UNIT, "UnitFileState"), "enabled");
     });
 
+    let journal = host.path("/var/lib/booth/booth.journal");
+    assert!(journal.exists());
     host.must(&["dpkg", "--remove", "boothd-arbitrator"]);
     configuration_is_untouched(&host, CONFIGURATION);
     assert_eq!(host.unit(UNIT, "ActiveState"), "inactive");
     assert!(!host.path("/usr/sbin/boothd").exists() && !host.path("/usr/sbin/booth").exists());
-    assert!(host.path("/var/lib/booth").exists(), "the journal is kept until a purge");
+    assert!(!journal.exists(), "it would not know what another daemon votes meanwhile");
     host.must(&["dpkg", "--purge", "boothd-arbitrator"]);
     configuration_is_untouched(&host, CONFIGURATION);
     assert!(!host.path("/var/lib/booth").exists());
