@@ -24,14 +24,13 @@ _booth() {
   [ "$COMP_CWORD" -le 1 ] && verb=''
   case $program:$verb in
     # table: bash booth
-    booth:) words='list grant revoke peers status daemon guard help version' ;;
+    booth:) words='list grant revoke peers status daemon help version' ;;
     booth:list) words='-h --help -c --config -s --site' ;;
     booth:grant) words='-h --help -c --config -t --ticket -s --site -F --force -w --wait -C --commit' operand=ticket ;;
     booth:revoke) words='-h --help -c --config -t --ticket -s --site -w --wait' operand=ticket ;;
     booth:peers) words='-h --help -c --config -s --site' ;;
     booth:status) words='-h --help -c --config -l --lock-file -D --debug' ;;
     booth:daemon) words='-h --help -c --config -l --lock-file -S --foreground -D --debug -s --site' ;;
-    booth:guard) words='-h --help -c --config -l --lock-file -w --wait' ;;
     booth:help) words='-h --help' ;;
     booth:version) words='-h --help' ;;
     # table: end
