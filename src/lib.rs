@@ -12,6 +12,7 @@
 //! | [`cli`] | arguments, help and exit statuses, from one table of verbs and options |
 //! | [`config`] | text to a typed, checked configuration; every error with its line; `boothctl check` |
 //! | [`daemon`] | the order in which a member starts and leaves |
+//! | `name_service` | users, groups and host names, asked for without the C library |
 //! | [`process`] | what lies between `exec` and the event loop: detaching, lock file, own address, privileges, notification, title |
 //!
 //! A running member:
@@ -63,6 +64,7 @@ pub mod handler;
 pub mod journal;
 pub mod log;
 pub mod log_lines;
+mod name_service;
 pub mod net;
 pub mod outbox;
 pub mod process;

@@ -20,7 +20,10 @@ pub fn text(program: Program) -> String {
         entry(&mut text, spec.names[0], &[spec.about]);
     }
     text.push_str("\nOptions:\n");
-    for spec in OPTIONS.iter().filter(|option| verbs.iter().any(|verb| verb.takes(option.opt))) {
+    for spec in OPTIONS
+        .iter()
+        .filter(|option| option.opt == Opt::Help || verbs.iter().any(|verb| verb.options.contains(&option.opt)))
+    {
         entry(&mut text, &spelling(spec), spec.about);
     }
     if verbs.iter().any(|verb| verb.takes(Opt::Ticket)) {
@@ -29,6 +32,7 @@ pub fn text(program: Program) -> String {
             let _ = writeln!(text, "  # {} {line}", program.name());
         }
     }
+    let _ = writeln!(text, "\nExit status: 0 done, 1 not done. More: man {}, man booth.conf", program.name());
     text
 }
 

@@ -1,7 +1,8 @@
 //! The table of verbs and options. Parser and help texts read it; nothing else knows a spelling.
 //!
 //! Short options are the reference's; the long ones are ours. Where the reference takes an option or
-//! an operand and does nothing with it, so does this table: scripts exist that pass them.
+//! an operand and does nothing with it, so does this table: scripts exist that pass them. Man pages and
+//! shell completion in packaging/ are made from it as well (tests/manual.rs).
 
 use super::Program;
 
@@ -108,8 +109,10 @@ pub struct VerbSpec {
     pub names: &'static [&'static str],
     /// The programs that know it.
     pub programs: &'static [Program],
-    /// The options that it takes, beside `-h`.
+    /// The options that it heeds, beside `-h`.
     pub options: &'static [Opt],
+    /// The options that it takes and that change nothing, as in the reference.
+    pub ignored: &'static [Opt],
     /// What else it takes.
     pub operands: Operands,
     /// What it does.
@@ -131,8 +134,8 @@ pub const OPTIONS: &[OptionSpec] = &[
         long: "config",
         value: Some("FILE"),
         about: &[
-            "Configuration [default /etc/booth/booth.conf]",
-            "A path with a slash in it, or NAME, which stands for",
+            "Configuration [default /etc/booth/booth.conf]:",
+            "a path with a slash in it, or NAME, which stands for",
             "/etc/booth/NAME.conf",
         ],
     },
@@ -207,14 +210,14 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec { opt: Opt::Help, short: 'h', long: "help", value: None, about: &["Print this help"] },
 ];
 
-/// Every verb, in the order of the help text. `-l` and `-S` do nothing for a client, as in the
-/// reference.
+/// Every verb, in the order of the help text.
 pub const VERBS: &[VerbSpec] = &[
     VerbSpec {
         verb: Verb::List,
         names: &["list"],
         programs: BOOTH,
-        options: &[Opt::Config, Opt::Site, Opt::Debug, Opt::LockFile, Opt::Foreground],
+        options: &[Opt::Config, Opt::Site],
+        ignored: &[Opt::Debug, Opt::LockFile, Opt::Foreground],
         operands: Operands::Ignored,
         about: "List the tickets and who holds them",
         client: true,
@@ -223,17 +226,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::Grant,
         names: &["grant"],
         programs: BOOTH,
-        options: &[
-            Opt::Config,
-            Opt::Ticket,
-            Opt::Site,
-            Opt::Immediate,
-            Opt::Wait,
-            Opt::Commit,
-            Opt::Debug,
-            Opt::LockFile,
-            Opt::Foreground,
-        ],
+        options: &[Opt::Config, Opt::Ticket, Opt::Site, Opt::Immediate, Opt::Wait, Opt::Commit],
+        ignored: &[Opt::Debug, Opt::LockFile, Opt::Foreground],
         operands: Operands::Ticket,
         about: "Grant a ticket to a site",
         client: true,
@@ -242,7 +236,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::Revoke,
         names: &["revoke"],
         programs: BOOTH,
-        options: &[Opt::Config, Opt::Ticket, Opt::Site, Opt::Wait, Opt::Debug, Opt::LockFile, Opt::Foreground],
+        options: &[Opt::Config, Opt::Ticket, Opt::Site, Opt::Wait],
+        ignored: &[Opt::Debug, Opt::LockFile, Opt::Foreground],
         operands: Operands::Ticket,
         about: "Revoke a ticket",
         client: true,
@@ -251,7 +246,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::Peers,
         names: &["peers"],
         programs: BOOTH,
-        options: &[Opt::Config, Opt::Site, Opt::Debug, Opt::LockFile, Opt::Foreground],
+        options: &[Opt::Config, Opt::Site],
+        ignored: &[Opt::Debug, Opt::LockFile, Opt::Foreground],
         operands: Operands::Ignored,
         about: "List the other members and what was heard from them",
         client: true,
@@ -260,7 +256,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::Status,
         names: &["status"],
         programs: BOOTH,
-        options: &[Opt::Config, Opt::LockFile, Opt::Debug, Opt::Foreground],
+        options: &[Opt::Config, Opt::LockFile, Opt::Debug],
+        ignored: &[Opt::Foreground],
         operands: Operands::Ignored,
         about: "Tell whether the daemon runs (exit status 0: yes, 7: no)",
         client: false,
@@ -269,7 +266,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::Stats,
         names: &["stats"],
         programs: BOOTHCTL,
-        options: &[Opt::Config, Opt::LockFile, Opt::Debug],
+        options: &[Opt::Config, Opt::LockFile],
+        ignored: &[Opt::Debug],
         operands: Operands::None,
         about: "Print what the daemon on this host has counted",
         client: false,
@@ -279,6 +277,7 @@ pub const VERBS: &[VerbSpec] = &[
         names: &["daemon", "site", "arbitrator", "start"],
         programs: BOOTH,
         options: &[Opt::Config, Opt::LockFile, Opt::Foreground, Opt::Debug, Opt::Site],
+        ignored: &[],
         operands: Operands::None,
         about: "Run as the member that this host is: site or arbitrator",
         client: false,
@@ -288,6 +287,7 @@ pub const VERBS: &[VerbSpec] = &[
         names: &["guard"],
         programs: BOOTHCTL,
         options: &[Opt::Config, Opt::LockFile, Opt::Wait],
+        ignored: &[],
         operands: Operands::None,
         about: "Revoke what a dead or frozen daemon has left granted",
         client: false,
@@ -296,7 +296,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::AttributeList,
         names: &["list"],
         programs: GEOSTORE,
-        options: &[Opt::Config, Opt::Ticket, Opt::Site, Opt::Debug],
+        options: &[Opt::Config, Opt::Ticket, Opt::Site],
+        ignored: &[Opt::Debug],
         operands: Operands::None,
         about: "List all attributes",
         client: false,
@@ -305,7 +306,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::AttributeSet,
         names: &["set"],
         programs: GEOSTORE,
-        options: &[Opt::Config, Opt::Ticket, Opt::Site, Opt::Debug],
+        options: &[Opt::Config, Opt::Ticket, Opt::Site],
+        ignored: &[Opt::Debug],
         operands: Operands::AttributeAndValue,
         about: "Set an attribute to a value",
         client: false,
@@ -314,7 +316,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::AttributeGet,
         names: &["get"],
         programs: GEOSTORE,
-        options: &[Opt::Config, Opt::Ticket, Opt::Site, Opt::Debug],
+        options: &[Opt::Config, Opt::Ticket, Opt::Site],
+        ignored: &[Opt::Debug],
         operands: Operands::Attribute,
         about: "Print an attribute's value",
         client: false,
@@ -323,7 +326,8 @@ pub const VERBS: &[VerbSpec] = &[
         verb: Verb::AttributeDelete,
         names: &["delete"],
         programs: GEOSTORE,
-        options: &[Opt::Config, Opt::Ticket, Opt::Site, Opt::Debug],
+        options: &[Opt::Config, Opt::Ticket, Opt::Site],
+        ignored: &[Opt::Debug],
         operands: Operands::Attribute,
         about: "Delete an attribute",
         client: false,
@@ -333,6 +337,7 @@ pub const VERBS: &[VerbSpec] = &[
         names: &["check"],
         programs: BOOTHCTL,
         options: &[Opt::Config],
+        ignored: &[],
         operands: Operands::Config,
         about: "Check a configuration: its errors, or what it means",
         client: false,
@@ -342,6 +347,7 @@ pub const VERBS: &[VerbSpec] = &[
         names: &["demo"],
         programs: BOOTHCTL,
         options: &[],
+        ignored: &[],
         operands: Operands::None,
         about: "Watch a ticket granted, taken over, given up (25 s)",
         client: false,
@@ -351,6 +357,7 @@ pub const VERBS: &[VerbSpec] = &[
         names: &["help", "--help", "-h"],
         programs: ALL,
         options: &[],
+        ignored: &[],
         operands: Operands::Ignored,
         about: "Print this help",
         client: false,
@@ -360,6 +367,7 @@ pub const VERBS: &[VerbSpec] = &[
         names: &["version", "--version"],
         programs: ALL,
         options: &[],
+        ignored: &[],
         operands: Operands::Ignored,
         about: "Print the version",
         client: false,
@@ -381,7 +389,7 @@ impl Opt {
 impl VerbSpec {
     /// Whether the verb takes the option.
     pub fn takes(&self, opt: Opt) -> bool {
-        opt == Opt::Help || self.options.contains(&opt)
+        opt == Opt::Help || self.options.contains(&opt) || self.ignored.contains(&opt)
     }
 }
 
@@ -416,7 +424,8 @@ mod tests {
     #[test]
     fn every_option_of_a_verb_has_a_spelling_of_its_own() {
         for spec in VERBS {
-            for opt in spec.options {
+            for opt in spec.options.iter().chain(spec.ignored) {
+                assert!(!(spec.options.contains(opt) && spec.ignored.contains(opt)), "{opt:?} of {:?}", spec.verb);
                 assert_eq!(opt.spec().opt, *opt, "{opt:?} is not in the table");
             }
         }

@@ -1,11 +1,11 @@
 //! Which member a request goes to: the one named, the other site, or the one at this place.
 
 use super::{Client, Failure};
-use crate::config::{Configuration, Member};
+use crate::config::{self, Configuration, Member};
 use crate::process::StartError;
 use crate::process::interfaces::{self, Match};
 use booth_core::member::MemberKind;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 
 /// The name that stands for the other one of two sites.
 const OTHER: &str = "other";
@@ -69,8 +69,7 @@ impl<'a> Client<'a> {
         if let Ok(address) = name.parse::<IpAddr>() {
             return Ok(at(address));
         }
-        let found = (name, self.config.port).to_socket_addrs();
-        Ok(found.into_iter().flatten().find_map(|resolved| at(resolved.ip())))
+        Ok(config::resolve(name).unwrap_or_default().into_iter().find_map(at))
     }
 
     /// The members, or those of one kind, as the configuration calls them. There are 16 at most.

@@ -4,9 +4,10 @@ use super::argument::Argument;
 use super::diagnostic::{Diagnostic, Shown};
 use super::parse::parse;
 use super::{ArgumentTooLong, Configuration};
+use crate::name_service;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -63,12 +64,24 @@ pub fn load(path: &Path) -> (Option<Configuration>, Vec<Diagnostic>) {
 ///
 /// # Errors
 ///
-/// What the resolver says, as text.
+/// Why there is none, as text.
 pub fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
-    match (host, 0).to_socket_addrs() {
-        Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    match name_service::ask("ahosts", host) {
+        Ok(Some(answer)) => Ok(addresses(&answer)),
+        Ok(None) => Err("no such host, or its name server does not answer".to_owned()),
         Err(error) => Err(Shown(&error.to_string()).to_string()),
     }
+}
+
+/// The addresses of lines `ADDRESS KIND [NAME]`, of which each has three for its kinds of sockets.
+fn addresses(lines: &str) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> =
+        lines.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    addresses.dedup();
+    addresses
 }
 
 /// At most one byte more than [`MAX_FILE`], which the parser refuses.
@@ -81,4 +94,17 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
     file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_of_an_answer_is_taken_once_in_its_order() {
+        let answer = "2001:db8::1     STREAM booth.example\n2001:db8::1     DGRAM  \n2001:db8::1     RAW    \n\
+                      192.0.2.1       STREAM \n192.0.2.1       DGRAM  \nfe80::1%2 STREAM\nnonsense\n";
+        let expected: [IpAddr; 2] = [[0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(), [192, 0, 2, 1].into()];
+        assert_eq!(addresses(answer), expected);
+    }
 }

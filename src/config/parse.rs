@@ -1,9 +1,10 @@
 //! The lines of a file, one by one, to a [`Configuration`]. Pure: the resolver is the caller's.
 
 use super::diagnostic::{Diagnostic, Diagnostics, Shown};
+use super::keys::{self, Place};
 use super::legacy::OldTicket;
 use super::line::{self, Entry};
-use super::ticket::{Known, TICKET_KEYS, TicketDraft};
+use super::ticket::{Known, TicketDraft};
 use super::value;
 use super::{Account, AuthFile, Configuration, DEFAULT_PORT, JOURNAL_DIRECTORY, MAX_FILE, Member, Store, Ticket};
 use booth_core::member::{MAX_MEMBERS, MemberKind, SiteId};
@@ -20,24 +21,6 @@ const DEFAULTS: &str = "__defaults__";
 const DEFAULT_SKEW_SECONDS: u32 = 600;
 /// The greatest `maxtimeskew`, in seconds: what the longest time of a ticket may be as well.
 const MAX_SKEW_SECONDS: u32 = 2_147_483;
-
-const GLOBAL_KEYS: [&str; 15] = [
-    "transport",
-    "port",
-    "name",
-    "authfile",
-    "maxtimeskew",
-    "debug",
-    "site",
-    "arbitrator",
-    "site-user",
-    "site-group",
-    "arbitrator-user",
-    "arbitrator-group",
-    "store",
-    "journal",
-    "allow-address-translation",
-];
 
 /// Understands a configuration file.
 ///
@@ -152,9 +135,9 @@ impl<'p, 'r> Parser<'p, 'r> {
             "site" => self.member(line, MemberKind::Site, value),
             "arbitrator" => self.member(line, MemberKind::Arbitrator, value),
             _ if self.take_ticket_key(line, key, value) => {}
-            _ => match GLOBAL_KEYS.into_iter().find(|known| *known == key) {
-                Some(key) => self.take_global_key(line, key, value),
-                None => self.refuse(line, key),
+            _ => match keys::key(key) {
+                Some(spec) if spec.place == Place::Global => self.take_global_key(line, spec.name, value),
+                _ => self.refuse(line, key),
             },
         }
     }
@@ -175,13 +158,13 @@ impl<'p, 'r> Parser<'p, 'r> {
     }
 
     fn refuse(&mut self, line: u32, key: &str) {
-        let text = if TICKET_KEYS.contains(&key) {
+        let (global, ticket) = (keys::names(Place::Global), keys::names(Place::Ticket));
+        let text = if keys::key(key).is_some() {
             format!("Unexpected keyword \"{key}\", expected behind a line that starts a ticket: ticket = NAME")
         } else if matches!(self.scope, Scope::Global) {
-            format!("Unexpected keyword \"{key}\", expected ticket or one of {}", GLOBAL_KEYS.join(", "))
+            format!("Unexpected keyword \"{key}\", expected ticket or one of {global}")
         } else {
-            let ticket_keys = TICKET_KEYS.join(", ");
-            format!("Unknown keyword \"{key}\", expected {ticket_keys}, ticket, or one of {}", GLOBAL_KEYS.join(", "))
+            format!("Unknown keyword \"{key}\", expected {ticket}, ticket, or one of {global}")
         };
         self.found.error(line, text);
     }

@@ -10,20 +10,6 @@ use booth_core::settings::{MAX_PREREQUISITES, Mode, Name, Prerequisite, TicketSe
 use booth_core::sink::HandlerKind;
 use booth_core::time::Millis;
 
-/// The keys of a ticket.
-pub(super) const TICKET_KEYS: [&str; 10] = [
-    "expire",
-    "timeout",
-    "retries",
-    "renewal-freq",
-    "acquire-after",
-    "weights",
-    "before-acquire-handler",
-    "on-stuck-revoke",
-    "attr-prereq",
-    "mode",
-];
-
 const DEFAULT_EXPIRE: Millis = Millis(600_000);
 const DEFAULT_TIMEOUT: Millis = Millis(5_000);
 const DEFAULT_RETRIES: u8 = 10;

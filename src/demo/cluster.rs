@@ -7,7 +7,7 @@ use super::leftovers::{self, Interrupted};
 use super::{ACQUIRE_AFTER, EXPIRE, Failure, RETRIES, TICKET, TIMEOUT, setup};
 use crate::process::lockfile::{self, Inspection};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Gid, Group, Pid, Uid, User};
+use nix::unistd::{Gid, Pid, Uid};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
@@ -252,12 +252,9 @@ fn configuration(port: u16, key: &Path, directory: &Path) -> String {
         text.push_str(&format!("{} = {address}\n", if site { "site" } else { "arbitrator" }));
     }
     // A daemon that is started by root becomes one of these.
-    let user = User::from_uid(Uid::effective()).ok().flatten();
-    let group = Group::from_gid(Gid::effective()).ok().flatten();
-    if let (Some(user), Some(group)) = (user, group) {
-        for kind in ["site", "arbitrator"] {
-            text.push_str(&format!("{kind}-user = {}\n{kind}-group = {}\n", user.name, group.name));
-        }
+    let (user, group) = (Uid::effective(), Gid::effective());
+    for kind in ["site", "arbitrator"] {
+        text.push_str(&format!("{kind}-user = {user}\n{kind}-group = {group}\n"));
     }
     let (store, journal) = (directory.join("store"), directory.join("journal"));
     text.push_str(&format!("store = file:{}\njournal = {}\n", store.display(), journal.display()));

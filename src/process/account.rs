@@ -1,22 +1,9 @@
 //! The numbers of an account, from the system's name service.
-//!
-//! It is asked in a child process. Its modules stay loaded once they have been used: on Debian 12
-//! libnss_systemd, libm and libcap are 0.7 MB, a quarter of all that the daemon has in memory.
 
 use super::StartError;
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Gid, Group, Uid, User, fork, getgrouplist, pipe2};
-use std::ffi::CString;
-use std::fs::File;
-use std::io::{Read, Write};
-
-/// The most bytes of the child's answer: 65,536 groups (NGROUPS_MAX) of ten digits, and more.
-const MAX_ANSWER: u64 = 1 << 20;
-/// What the child's answer starts with: numbers, or why there are none.
-const FOUND: char = '+';
-const FAILED: char = '-';
+use crate::name_service;
+use nix::unistd::{Gid, Uid};
+use std::fmt;
 
 /// What an account is to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,82 +14,47 @@ pub struct Numbers {
     pub groups: Vec<Gid>,
 }
 
-/// Looks names up; numbers are taken as they are. The name service may block.
-///
-/// To be called while the process has one thread: the child is a copy of it that goes on to run code.
+/// Looks names up; numbers are taken as they are, and a user who is given as a number is in no further
+/// group. The name service may block.
 ///
 /// # Errors
-/// Where there is no such user or group, or no process can be made.
+/// Where there is no such user or group, or nobody who could be asked.
 pub fn look_up(user: &str, group: &str) -> Result<Numbers, StartError> {
-    let failed = |error: std::io::Error| StartError(format!("cannot look up user \"{user}\": {error}"));
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| failed(error.into()))?;
-    // SAFETY: the process has one thread (contract above), so the child may do anything.
-    match unsafe { fork() }.map_err(|error| failed(error.into()))? {
-        ForkResult::Child => {
-            let answer = match ask(user, group) {
-                Ok(numbers) => numbers.to_text(),
-                Err(error) => format!("{FAILED}{error}"),
-            };
-            let written = File::from(writer).write_all(answer.as_bytes());
-            // SAFETY: always safe; what the parent has left to do at its exit is not done twice.
-            unsafe { libc::_exit(i32::from(written.is_err())) }
-        }
-        ForkResult::Parent { child } => {
-            drop(writer);
-            let mut answer = String::new();
-            let read = File::from(reader).take(MAX_ANSWER).read_to_string(&mut answer);
-            // It has ended, or writes more than it may and is ended by the closed pipe.
-            let _ = waitpid(child, None);
-            read.map_err(failed)?;
-            match answer.strip_prefix(FAILED) {
-                Some(error) => Err(StartError(error.to_owned())),
-                None => Numbers::parse(&answer).ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into())),
-            }
-        }
+    let uid = Uid::from_raw(number("user", "passwd", user)?);
+    let gid = Gid::from_raw(number("group", "group", group)?);
+    let mut groups = vec![gid];
+    if user.parse::<u32>().is_err() {
+        let answer = name_service::ask("initgroups", user).map_err(|error| unknown("user", user, &error))?;
+        let further = further_groups(answer.as_deref().unwrap_or_default()).filter(|further| *further != gid);
+        groups.extend(further);
     }
-}
-
-/// Asks the name service in this process.
-fn ask(user: &str, group: &str) -> Result<Numbers, StartError> {
-    let uid = match user.parse::<u32>() {
-        Ok(number) => Some(Uid::from_raw(number)),
-        Err(_) => User::from_name(user).map_err(|error| unknown("user", user, error))?.map(|user| user.uid),
-    };
-    let gid = match group.parse::<u32>() {
-        Ok(number) => Some(Gid::from_raw(number)),
-        Err(_) => Group::from_name(group).map_err(|error| unknown("group", group, error))?.map(|group| group.gid),
-    };
-    let uid = uid.ok_or_else(|| unknown("user", user, Errno::ENOENT))?;
-    let gid = gid.ok_or_else(|| unknown("group", group, Errno::ENOENT))?;
-    let name = CString::new(user).map_err(|_| unknown("user", user, Errno::EINVAL))?;
-    let groups = getgrouplist(&name, gid).map_err(|error| unknown("user", user, error))?;
     Ok(Numbers { uid, gid, groups })
 }
 
-fn unknown(kind: &str, name: &str, error: Errno) -> StartError {
-    let why = match error {
-        Errno::ENOENT => "there is none".to_owned(),
-        error => std::io::Error::from(error).to_string(),
-    };
-    StartError(format!(
-        "{kind} \"{name}\": {why}; create it, or name another in the configuration (site-{kind}, arbitrator-{kind})"
-    ))
+/// The number of a user or a group: the third field of its line (passwd(5), group(5)).
+fn number(kind: &str, database: &str, name: &str) -> Result<u32, StartError> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let answer = name_service::ask(database, name).map_err(|error| unknown(kind, name, &error))?;
+    let line = answer.ok_or_else(|| unknown(kind, name, &"there is none"))?;
+    third_field(&line).ok_or_else(|| unknown(kind, name, &"the name service gives no number for it"))
 }
 
-impl Numbers {
-    fn to_text(&self) -> String {
-        let groups: String = self.groups.iter().map(|group| format!(" {group}")).collect();
-        format!("{FOUND}{} {}{groups}\n", self.uid, self.gid)
-    }
+fn third_field(line: &str) -> Option<u32> {
+    line.lines().next()?.split(':').nth(2)?.parse().ok()
+}
 
-    /// `None` for what is not all of an answer.
-    fn parse(text: &str) -> Option<Numbers> {
-        let text = text.strip_prefix(FOUND)?.strip_suffix('\n')?;
-        let numbers: Option<Vec<u32>> = text.split(' ').map(|number| number.parse().ok()).collect();
-        let [uid, gid, ref groups @ ..] = numbers?[..] else { return None };
-        let groups = groups.iter().copied().map(Gid::from_raw).collect();
-        Some(Numbers { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), groups })
-    }
+/// The groups of a line `NAME GROUP...`.
+fn further_groups(line: &str) -> impl Iterator<Item = Gid> + '_ {
+    line.split_whitespace().skip(1).filter_map(|group| group.parse().ok()).map(Gid::from_raw)
+}
+
+fn unknown(kind: &str, name: &str, why: &dyn fmt::Display) -> StartError {
+    StartError(format!(
+        "{kind} \"{name}\": {why}; create it, or name another, or its number, in the configuration (site-{kind}, \
+         arbitrator-{kind})"
+    ))
 }
 
 #[cfg(test)]
@@ -113,23 +65,24 @@ mod tests {
 
     #[test]
     fn names_and_numbers_are_accounts_and_unknown_names_are_told() {
-        let root = ask("root", "root").unwrap();
+        let root = look_up("root", "root").unwrap();
         assert_eq!((root.uid.as_raw(), root.gid.as_raw()), (0, 0));
         assert!(root.groups.contains(&Gid::from_raw(0)));
-        assert_eq!(ask("0", "17").map(|numbers| numbers.gid), Ok(Gid::from_raw(17)));
-        let error = ask("no-such-user", "root").unwrap_err().to_string();
+        assert_eq!(look_up("0", "17").unwrap().groups, [Gid::from_raw(17)]);
+        let error = look_up("no-such-user", "root").unwrap_err().to_string();
         assert!(error.starts_with("user \"no-such-user\": there is none; create it"), "{error}");
-        assert!(ask("root", "no-such-group").is_err());
+        assert!(look_up("root", "no-such-group").is_err());
     }
 
     #[test]
-    fn an_answer_comes_back_as_it_went_and_a_part_of_it_is_none() {
-        let groups = [5, 65_534].map(Gid::from_raw).to_vec();
-        let numbers = Numbers { uid: Uid::from_raw(7), gid: Gid::from_raw(5), groups };
-        let text = numbers.to_text();
-        for end in 0..text.len() {
-            assert_eq!(Numbers::parse(&text[..end]), None, "{end}");
+    fn lines_of_the_name_service_are_read_and_what_is_none_is_not() {
+        assert_eq!(third_field("hacluster:x:108:114::/var/lib/pacemaker:/usr/sbin/nologin\n"), Some(108));
+        assert_eq!(third_field("haclient:x:114:\n"), Some(114));
+        for none in ["", "hacluster", "a:b", "a:b:-1:", "a:b:4294967296:"] {
+            assert_eq!(third_field(none), None, "{none}");
         }
-        assert_eq!(Numbers::parse(&text), Some(numbers));
+        let groups: Vec<u32> = further_groups("hacluster             114 65534 x\n").map(Gid::as_raw).collect();
+        assert_eq!(groups, [114, 65_534]);
+        assert_eq!(further_groups("").count(), 0);
     }
 }

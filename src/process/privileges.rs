@@ -35,7 +35,7 @@ pub fn is_root() -> bool {
 
 impl Account {
     /// Looks names up (`site-user`, `site-group`); numbers are taken as they are. The name service may
-    /// block: ask it before the event loop runs, and while the process has one thread.
+    /// block: ask it before the event loop runs.
     ///
     /// # Errors
     /// Where there is no such user or group.
