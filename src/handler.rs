@@ -1,10 +1,12 @@
 //! Programs of a ticket: the before-acquire-handler, which may forbid this site to acquire or to keep
-//! it, and `on-stuck-revoke`, the last resort where the store cannot be made to revoke.
+//! it; the release-handler, which says that the resources are stopped; and `on-stuck-revoke`, the last
+//! resort where the store cannot be made to revoke.
 //!
-//! Each of the two has its own [`Handlers`]: the last resort does not wait behind handlers that hang.
+//! Each of the three has its own [`Handlers`]: none waits behind those of another kind that hang.
 //! A handler is a program with arguments, or a directory: then the executable files in it (hidden ones
-//! left out) are run in alphabetical order, each with the arguments, until one fails; an empty
-//! directory forbids nothing. The environment of each is ours and
+//! left out) are run in alphabetical order, each with the arguments, until one fails. An empty
+//! directory forbids nothing, but says nothing of resources either: as a release-handler it has failed.
+//! The environment of each is ours and
 //!
 //! | variable | value |
 //! | --- | --- |
@@ -12,7 +14,7 @@
 //! | `BOOTH_LOCAL` | our own address |
 //! | `BOOTH_CONF_PATH` | the configuration file |
 //! | `BOOTH_CONF_NAME` | the configuration's name |
-//! | `BOOTH_TICKET_EXPIRES` | the end of the running lease in seconds since the epoch, or 0; for `on-stuck-revoke` when it had ended at the latest |
+//! | `BOOTH_TICKET_EXPIRES` | the end of the running lease in seconds since the epoch, or 0; for `release-handler` when the others are told at the latest; for `on-stuck-revoke` when it had ended at the latest |
 //!
 //! Every [`Handlers::run`] comes out of [`Handlers::next_finished`] exactly once. At its deadline the
 //! whole run has failed and its process group is killed. A ticket has one run at a time: a newer one
@@ -22,7 +24,7 @@
 use crate::child::{ChildId, Children, Exited, Program};
 use booth_core::input::RequestNumber;
 use booth_core::settings::TicketIndex;
-use booth_core::sink::HandlerRequest;
+use booth_core::sink::{HandlerKind, HandlerRequest};
 use booth_core::time::{Instant, WallTime};
 use mio::{Registry, Token};
 use std::collections::VecDeque;
@@ -196,6 +198,9 @@ impl Handlers {
         }
         if run.programs.is_none() {
             match handler.program.as_deref().map_or(Ok(VecDeque::new()), programs_of) {
+                Ok(programs) if programs.is_empty() && run.request.kind == HandlerKind::Release => {
+                    return Some(Err("there is no program that could say that the resources are stopped".to_owned()));
+                }
                 Ok(programs) => run.programs = Some(programs),
                 Err(reason) => return Some(Err(reason)),
             }

@@ -25,7 +25,7 @@
 //! | [`control`] | the Unix socket that `boothctl status` and `stats` ask |
 //! | [`journal`] | votes and promises on disk |
 //! | [`store`] | where a site writes its tickets: `crm_ticket`, or files |
-//! | [`handler`] | the before-acquire-handler and the last resort (`on-stuck-revoke`) |
+//! | [`handler`] | the programs of a ticket: before-acquire-handler, release-handler, the last resort (`on-stuck-revoke`) |
 //! | [`child`] | child processes of both, which nobody waits for |
 //! | [`clock`], [`entropy`] | the only readers of clocks, the only source of randomness |
 //!

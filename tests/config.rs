@@ -470,6 +470,18 @@ fn the_last_resort_is_a_program_with_arguments_that_tickets_inherit() {
 }
 
 #[test]
+fn a_release_handler_is_a_program_with_arguments() {
+    let configuration = good(ticket("release-handler = /usr/bin/stopped T"));
+    let command = configuration.tickets[0].handler(HandlerKind::Release).unwrap();
+    assert_eq!((command.program.as_path(), command.arguments.len()), (Path::new("/usr/bin/stopped"), 1));
+    assert!(configuration.tickets[0].settings.release_handler);
+    assert!(describe(&configuration).contains("release-handler /usr/bin/stopped T: at most 600 s after a revoke\n"));
+    assert!(!good(MEMBERS.to_owned() + "ticket = T").tickets[0].settings.release_handler);
+    let warned = warnings(ticket("acquire-after = 6\nmode = manual\nrelease-handler = /x"));
+    assert!(warned[0].contains(":8: warning: T: release-handler is never run"), "{warned:?}");
+}
+
+#[test]
 fn a_last_resort_that_cannot_help_is_warned_about() {
     let warned = |lines: &str| warnings(ticket(&format!("acquire-after = 6\n{lines}")));
     assert_eq!(warned("on-stuck-revoke = /bin/true"), [""; 0], "a second is left for it");

@@ -65,9 +65,13 @@ impl Loop {
     }
 
     fn run(&mut self, ticket: u16, number: u32, milliseconds: u64) {
+        self.run_kind(HandlerKind::BeforeAcquire, ticket, number, milliseconds);
+    }
+
+    fn run_kind(&mut self, kind: HandlerKind, ticket: u16, number: u32, milliseconds: u64) {
         let now = self.now();
         let request = HandlerRequest {
-            kind: HandlerKind::BeforeAcquire,
+            kind,
             number: RequestNumber(number),
             deadline: Instant(now.0 + milliseconds),
             expires: WallTime(1_795_425_540_999_999),
@@ -141,6 +145,18 @@ fn a_missing_handler_forbids_and_none_allows() {
     world.handlers = Handlers::new(settings, world.turns.registry(), Token(0));
     world.run(0, 3, LONG);
     assert!(world.next().success);
+}
+
+/// What nobody has looked for is not said to be stopped.
+#[test]
+fn an_empty_directory_forbids_nothing_and_stops_nothing() {
+    let mut world = Loop::new("empty", 1, "checks", &[]);
+    fs::create_dir(world.directory.join("checks")).unwrap();
+    world.run(0, 1, LONG);
+    assert!(world.next().success);
+    world.run_kind(HandlerKind::Release, 0, 2, LONG);
+    let finished = world.next();
+    assert!(!finished.success && finished.log.as_ref().unwrap().contains("there is no program"), "{finished:?}");
 }
 
 #[test]

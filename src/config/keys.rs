@@ -61,6 +61,7 @@ pub const KEYS: &[KeySpec] = &[
     ticket("acquire-after", "TIME", "0"),
     ticket("weights", "NUMBER,NUMBER...", "(all 0)"),
     ticket("before-acquire-handler", "PROGRAM [ARGUMENT...]", "(none)"),
+    ours(ticket("release-handler", "PROGRAM [ARGUMENT...]", "(none)")),
     ours(ticket("on-stuck-revoke", "PROGRAM [ARGUMENT...]", "(none)")),
     ticket("attr-prereq", "auto|manual NAME eq|ne VALUE", "(none)"),
     ticket("mode", "automatic|manual", "automatic"),

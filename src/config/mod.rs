@@ -6,8 +6,8 @@
 //! not check again. [`load`] reads files and asks the system's resolver, [`read_key`] reads the key,
 //! [`check`] words what was understood.
 //!
-//! The syntax is booth's (boothd(8)), with four keys more: `store`, `journal`,
-//! `allow-address-translation`, `on-stuck-revoke`.
+//! The syntax is booth's (boothd(8)), with five keys more: `store`, `journal`,
+//! `allow-address-translation`, `release-handler`, `on-stuck-revoke`.
 
 mod argument;
 mod check;
