@@ -137,7 +137,7 @@ impl Host {
 
     /// How a unit is, and the end of its log, for whoever reads why a test has failed.
     pub fn log(&self, unit: &str) -> String {
-        let output = self.run(&["journalctl", "--no-pager", "--lines=20", "--output=cat", "--unit", unit]);
+        let output = self.run(&["journalctl", "--no-pager", "--lines=60", "--output=short-precise", "--unit", unit]);
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -150,6 +150,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.log("boot*"));
+        }
         let _ = self.holder.kill();
         let _ = self.holder.wait();
         let _ = fs::remove_dir(&self.mount);
