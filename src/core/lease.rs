@@ -401,6 +401,29 @@ mod tests {
         assert!(promise.allows(MemberIndex(1), Instant(5_000) + hold(&settings)));
     }
 
+    /// Four numbers in turn came round within seconds where nobody answered, and an acknowledgement of a heartbeat four
+    /// rounds before counted for the newest.
+    #[test]
+    fn no_two_heartbeats_of_an_expire_ask_the_reference_for_the_same_time_s5() {
+        let settings = ticket("T", D, A);
+        let mut sent = [Instant(0); TOLD_APART];
+        let mut next = |at: u64| {
+            let beat = next_beat(&settings, &sent, Instant(at));
+            sent[usize::from(beat)] = Instant(at);
+            beat
+        };
+        let start = 10 * D;
+        for round in 0..TOLD_APART as u64 {
+            assert_eq!(u64::from(next(start + round)), round, "none again within an expire");
+        }
+        assert_eq!(next(start + 100), 0, "there is no other: the one that was sent longest ago");
+        assert_eq!(next(start + D + 1), 1, "free again");
+        assert_eq!(validity_to_reference(&settings, 1), Millis(D + 2_000));
+        assert!(is_echo(&settings, 1, Millis(D + 1_000), ValidityUnit::Seconds));
+        assert!(!is_echo(&settings, 1, Millis(D), ValidityUnit::Seconds));
+        assert!(is_echo(&settings, 1, echo(Millis(D + 2_000)), ValidityUnit::Milliseconds));
+    }
+
     #[test]
     fn acquire_after_outlasts_a_leader_in_between_who_does_not_vouch_for_it_s3() {
         let settings = ticket("T", D, A);
