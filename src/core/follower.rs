@@ -42,7 +42,7 @@ impl Ticket {
         }
         let bound = self.promise.owed_leader(now).is_some_and(|other| other != leader);
         // What it vouches for was true when it said so: no promise that we have made since is touched by that.
-        let frees = settled && turn.made_after(message, self.promise.made());
+        let frees = settled && self.promise.made().is_none_or(|made| turn.made_after(message, made));
         if bound && !frees {
             // We owe this to another. Silence: the asker tries again, and may by then be right.
             turn.event(self.index, Event::Refused { member: leader, outcome: Outcome::TermStillValid });

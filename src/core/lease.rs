@@ -172,8 +172,8 @@ pub struct Promise {
     /// Until when `acquire-after` of the holder before that one runs, as far as its own hold has not passed:
     /// nobody at all is helped.
     earlier: Instant,
-    /// When we made it last.
-    made: Instant,
+    /// When we made it last; `None`: before our start.
+    made: Option<Instant>,
     /// The longest span that it was made for; what is remembered of it over a restart.
     span: Millis,
     /// Not made by us but heard of: a reason to wait, nothing that binds, and never passed on. (Two
@@ -195,7 +195,7 @@ impl Promise {
     ) -> Promise {
         let end = span.map_or(start, |span| start + span.max(settings.expire) + margins(settings).drift);
         let span = span.unwrap_or_default();
-        Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: start, span, hearsay: false }
+        Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: None, span, hearsay: false }
     }
 
     /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
@@ -210,7 +210,7 @@ impl Promise {
     ) {
         let span = validity.max(settings.expire) + slack;
         self.extend(settings, leader, now + READING + span, span);
-        self.made = now;
+        self.made = Some(now);
     }
 
     /// Notes that `leader` is said to hold the ticket for `validity`, by one who has promised it.
@@ -220,7 +220,7 @@ impl Promise {
             let end = now + READING + validity;
             let hold = end + hold(settings);
             let (to, earlier, span) = (Some(leader), Instant(0), Millis(0));
-            *self = Promise { to, end, hold, earlier, made: now, span, hearsay: true };
+            *self = Promise { to, end, hold, earlier, made: Some(now), span, hearsay: true };
         }
     }
 
@@ -232,6 +232,7 @@ impl Promise {
     /// The leader's promise to itself: until its lease's end.
     pub fn lead(&mut self, settings: &TicketSettings, me: MemberIndex, lease_end: Instant) {
         self.extend(settings, me, lease_end, settings.expire);
+        self.made = Some(lease_end - settings.expire);
     }
 
     fn extend(&mut self, settings: &TicketSettings, leader: MemberIndex, end: Instant, span: Millis) {
@@ -280,8 +281,8 @@ impl Promise {
         self.to.is_none() && now < self.hold
     }
 
-    /// When it was made last.
-    pub fn made(&self) -> Instant {
+    /// When it was made last, if that was since our start.
+    pub fn made(&self) -> Option<Instant> {
         self.made
     }
 
@@ -398,6 +399,29 @@ mod tests {
         assert!(!promise.runs(Instant(5_000)));
         assert!(!promise.allows(MemberIndex(1), Instant(5_000 + A - 1)));
         assert!(promise.allows(MemberIndex(1), Instant(5_000) + hold(&settings)));
+    }
+
+    /// Four numbers in turn came round within seconds where nobody answered, and an acknowledgement of a heartbeat four
+    /// rounds before counted for the newest.
+    #[test]
+    fn no_two_heartbeats_of_an_expire_ask_the_reference_for_the_same_time_s5() {
+        let settings = ticket("T", D, A);
+        let mut sent = [Instant(0); TOLD_APART];
+        let mut next = |at: u64| {
+            let beat = next_beat(&settings, &sent, Instant(at));
+            sent[usize::from(beat)] = Instant(at);
+            beat
+        };
+        let start = 10 * D;
+        for round in 0..TOLD_APART as u64 {
+            assert_eq!(u64::from(next(start + round)), round, "none again within an expire");
+        }
+        assert_eq!(next(start + 100), 0, "there is no other: the one that was sent longest ago");
+        assert_eq!(next(start + D + 1), 1, "free again");
+        assert_eq!(validity_to_reference(&settings, 1), Millis(D + 2_000));
+        assert!(is_echo(&settings, 1, Millis(D + 1_000), ValidityUnit::Seconds));
+        assert!(!is_echo(&settings, 1, Millis(D), ValidityUnit::Seconds));
+        assert!(is_echo(&settings, 1, echo(Millis(D + 2_000)), ValidityUnit::Milliseconds));
     }
 
     #[test]

@@ -144,8 +144,8 @@ pub const MUTANTS: &[Mutant] = &[
         "what a promise was made for is forgotten by the second restart",
         &[edit(
             "lease.rs",
-            "Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: start, span, hearsay: false }",
-            "{ let _ = span; Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: start, span: Millis(0), hearsay: false } }",
+            "Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: None, span, hearsay: false }",
+            "{ let _ = span; Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: None, span: Millis(0), hearsay: false } }",
         )],
         &[Changes],
     ),

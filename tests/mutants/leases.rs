@@ -48,7 +48,11 @@ pub const MUTANTS: &[Mutant] = &[
         "vouched-for-once-and-for-all",
         "S2",
         "what a leader vouches for frees from a promise that was made since",
-        &[edit("follower.rs", "settled && turn.made_after(message, self.promise.made())", "settled")],
+        &[edit(
+            "follower.rs",
+            "settled && [[self.promise.made().is_none_or(|made| turn.made_after(message, made))]]",
+            "true",
+        )],
         &[Member],
     ),
     mutant(
@@ -89,8 +93,8 @@ pub const MUTANTS: &[Mutant] = &[
         "a restarted member helps another as soon as the remembered promise ends",
         &[edit(
             "lease.rs",
-            "Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: start, span, hearsay: false }",
-            "Promise { to, end, hold: end, earlier: Instant(0), made: start, span, hearsay: false }",
+            "Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: None, span, hearsay: false }",
+            "Promise { to, end, hold: end, earlier: Instant(0), made: None, span, hearsay: false }",
         )],
         &[Unit],
     ),
