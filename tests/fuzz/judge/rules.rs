@@ -32,7 +32,8 @@ pub struct Rules {
     administrators: Vec<(u8, u32)>,
     /// In which term it has asked for votes, and whether a peer gave it one.
     ballot: Option<(u32, bool)>,
-    elected: Option<u32>,
+    /// In which terms it may lead; a vote that it does not count takes none of them away.
+    elected: Vec<u32>,
     /// Heartbeats by number, with their first sending.
     heartbeats: Vec<(u32, Instant)>,
     /// The first sending of the newest heartbeat that a peer has acknowledged (S4).
@@ -75,7 +76,7 @@ impl Rules {
             forgetful_until: None,
             administrators: Vec::new(),
             ballot: None,
-            elected: None,
+            elected: Vec::new(),
             heartbeats: Vec::new(),
             backed: None,
             running: None,
@@ -121,7 +122,7 @@ impl Rules {
                     && *term == body.term
                 {
                     *won = true;
-                    self.elected = Some(*term);
+                    self.elected.push(*term);
                 }
             }
             (Command::Ack, Some(Command::Heartbeat)) => self.acknowledged(header.options),
@@ -170,7 +171,7 @@ impl Rules {
                 }
             }
             (Command::Heartbeat, None) => {
-                assert_eq!(self.elected, Some(body.term), "S10: nobody has voted for it: {message:?}");
+                assert!(self.elected.contains(&body.term), "S10: nobody has voted for it: {message:?}");
                 let number = header.options & NUMBER;
                 if !self.heartbeats.iter().any(|(known, _)| *known == number) {
                     self.heartbeats.push((number, now));
@@ -232,7 +233,7 @@ impl Rules {
             return;
         }
         self.may_be_granted = true;
-        assert_eq!(self.elected, Some(ticket.term), "S10: nobody has voted for it: {ticket:?}");
+        assert!(self.elected.contains(&ticket.term), "S10: nobody has voted for it: {ticket:?}");
         let end = self.backed.expect("S4: nobody has acknowledged a heartbeat") + self.expire;
         let left = ticket.expires.0.saturating_sub(now.wall.0) / 1000;
         assert!(self.stepped || left > 0, "S12: a grant that has run out: {ticket:?}");
