@@ -392,7 +392,8 @@ impl Ticket {
 
     /// Elected, we leave the ticket to another before a majority has followed us: those who have would help nobody for a
     /// whole lease. By this election nothing was granted here, and what was by one before it is over, hold and all, or
-    /// we could not have stood; if we remember. (The reference would stand for what it takes for a step-down.)
+    /// we could not have voted for that other; if we remember. (The reference would stand for what it takes for a
+    /// step-down.)
     fn release_followers<S: Sink>(&mut self, turn: &mut Turn<'_, S>) {
         let word = Word { stopped: !self.forgetful(), ..Word::numbered(turn.sequence.number()) };
         let release = Draft { word, reason: Reason::Again, term: self.term, ..Draft::new(Command::Vote) };

@@ -106,7 +106,7 @@ impl Ticket {
             self.round = None;
             return;
         }
-        if round.refused != MemberSet::EMPTY && self.lease.is_none() {
+        if !round.refused.is_empty() && self.lease.is_none() {
             return self.stand_again(turn, Reason::Again);
         }
         if round.sendings > self.settings.retries {

@@ -167,7 +167,8 @@ impl Ticket {
 
     /// Whether so much can be left of a lease of ours that the store recorded by the wall clock. Not where
     /// that clock was set back meanwhile, as far as it shows: the journal is younger, or more is left than
-    /// any lease has (stores have whole seconds, and the reference rounds up). And not where we have promised ourselves to another since.
+    /// any lease has (stores have whole seconds, and the reference rounds up). And not where we have promised
+    /// ourselves to another since.
     fn may_have_left<S: Sink>(&self, turn: &Turn<'_, S>, left: Millis) -> bool {
         let left = left - WHOLE_SECOND;
         let set_back = self.remembered_stamp().is_some_and(|stamp| turn.now.wall < stamp);
