@@ -210,20 +210,8 @@ impl fmt::Display for Words<'_> {
             Event::HandlerFailed => {
                 f.write_str("the before-acquire-handler has failed: the ticket is not for this site")
             }
-            Event::Releasing { until } => write!(
-                f,
-                "revoked in the store; the release-handler is to say that the resources are stopped, by {}",
-                at(until)
-            ),
-            Event::ReleaseFailed { until: Some(until) } => write!(
-                f,
-                "the release-handler has failed: the resources may still run here; the others are told when the lease ends, {}",
-                at(until)
-            ),
-            Event::ReleaseFailed { until: None } => f.write_str(
-                "the release-handler has not said that the resources are stopped: the lease is over, the others are told all \
-                 the same",
-            ),
+            Event::Releasing { until } => releasing(f, at(until)),
+            Event::ReleaseFailed { until } => release_failed(f, until.map(at)),
             Event::PrerequisiteFailed => f.write_str("an attr-prereq does not hold: the ticket is not for this site"),
             Event::JournalFailed => f.write_str(
                 "the journal could not be written: this member votes for nobody until it can; is the disk full?",
@@ -232,6 +220,24 @@ impl fmt::Display for Words<'_> {
             Event::GrantRequested => f.write_str("an administrator asks for the ticket here"),
             Event::RevokeRequested => f.write_str("an administrator asks for the ticket to be revoked"),
         }
+    }
+}
+
+fn releasing(f: &mut fmt::Formatter<'_>, until: impl fmt::Display) -> fmt::Result {
+    write!(f, "revoked in the store; the release-handler is to say that the resources are stopped, by {until}")
+}
+
+fn release_failed(f: &mut fmt::Formatter<'_>, until: Option<impl fmt::Display>) -> fmt::Result {
+    match until {
+        Some(until) => write!(
+            f,
+            "the release-handler has failed: the resources may still run here; the others are told when the lease ends, \
+             {until}"
+        ),
+        None => f.write_str(
+            "the release-handler has not said that the resources are stopped: the lease is over, the others are told all \
+             the same",
+        ),
     }
 }
 
