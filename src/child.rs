@@ -31,7 +31,7 @@
 
 mod program;
 
-pub use program::Program;
+pub use program::{Program, take_statuses};
 
 use crate::process::privileges;
 use booth_core::time::{Instant, Millis};

@@ -10,8 +10,9 @@
 //! Both the static and the dynamic program ask in this way, so that what is tested is what is shipped.
 //! Numbers and addresses are never asked for; a host without `getent` can be configured with them alone.
 
-use std::io::{self, Read};
-use std::process::{Command, Stdio};
+use crate::child::Program;
+use std::fmt;
+use std::io;
 
 /// The program; looked up in `PATH`.
 const PROGRAM: &str = "getent";
@@ -26,27 +27,18 @@ const NOT_FOUND: i32 = 2;
 /// # Errors
 /// Where the program cannot be run or reads no database.
 pub fn ask(database: &str, name: &str) -> io::Result<Option<String>> {
-    let mut child = Command::new(PROGRAM)
-        .args([database, "--", name])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot run {PROGRAM}: {error}")))?;
-    let mut answer = String::new();
-    let read = match child.stdout.take() {
-        Some(stdout) => stdout.take(MAX_ANSWER).read_to_string(&mut answer),
-        None => Ok(0),
-    };
-    // It has ended, or writes more than it may and is ended by the closed pipe.
-    let ended = child.wait();
-    read?;
-    match ended {
-        Ok(status) if status.code() == Some(NOT_FOUND) => Ok(None),
-        Ok(status) if !status.success() => Err(io::Error::other(format!("{PROGRAM} {database}: {status}"))),
-        // An error here: whoever started us ignores SIGCHLD, and the status is lost.
-        _ => Ok(Some(answer).filter(|answer| !answer.is_empty())),
+    let failed = |why: &dyn fmt::Display| io::Error::other(format!("{PROGRAM} {database}: {why}"));
+    let run = Program::new(PROGRAM).args([database, "--", name]).run(MAX_ANSWER);
+    let (status, answer) =
+        run.map_err(|error| io::Error::new(error.kind(), format!("cannot run {PROGRAM}: {error}")))?;
+    match status.exit_status() {
+        Some(0) => {}
+        Some(NOT_FOUND) => return Ok(None),
+        Some(status) => return Err(failed(&format_args!("exit status {status}"))),
+        None => return Err(failed(&"it was killed")),
     }
+    let answer = String::from_utf8(answer).map_err(|error| failed(&error))?;
+    Ok(Some(answer).filter(|answer| !answer.is_empty()))
 }
 
 #[cfg(test)]

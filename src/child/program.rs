@@ -14,7 +14,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{self, ForkResult, fork, pipe2};
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString, c_char};
 use std::fs::File;
@@ -25,6 +25,14 @@ use std::ptr;
 
 /// Where programs are looked for when there is no `PATH`: see exec(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// Takes the statuses of our children for ourselves: where whoever started us ignores SIGCHLD, the kernel would
+/// drop them (wait(2)), and no store could be seen to have written. To be called before a child is started.
+pub fn take_statuses() {
+    // SAFETY: no handler is set.
+    let taken = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+    debug_assert!(taken.is_ok(), "signal(2) knows SIGCHLD");
+}
 
 /// A program, its arguments, and what it finds in its environment beside what we have there.
 #[derive(Debug)]
@@ -57,6 +65,23 @@ impl Program {
     pub fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Program {
         self.environment.push((name, value.as_ref().to_owned()));
         self
+    }
+
+    /// Runs it and waits for its end, for as long as that takes: not for the event loop. How it ended, and the first
+    /// `limit` bytes of what it wrote to standard output; one that writes more is ended by the closed pipe.
+    ///
+    /// # Errors
+    /// Where it cannot be started, its output not be read, or its end not be seen.
+    pub(crate) fn run(self, limit: u64) -> io::Result<(WaitStatus, Vec<u8>)> {
+        // What it writes to standard error is not read, but has room in the pipe.
+        let Started { pid, stdout, stderr } = self.spawn()?;
+        let mut answer = Vec::new();
+        let read = File::from(stdout).take(limit).read_to_end(&mut answer);
+        let ended = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
+        drop(stderr);
+        read?;
+        let (_, status) = ended?.ok_or(ErrorKind::NotFound)?;
+        Ok((status, answer))
     }
 
     /// Starts it as the head of its own process group, with standard input from `/dev/null`, its

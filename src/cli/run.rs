@@ -15,6 +15,7 @@ pub fn run(
     daemon: impl FnOnce(&super::DaemonOptions) -> u8,
     ours: impl FnOnce(&Console, &Command) -> u8,
 ) -> ExitCode {
+    crate::child::take_statuses();
     let mut arguments = std::env::args_os();
     let own_name = arguments.next();
     let invocation = match parse::parse(own_name.as_deref(), fallback, arguments) {

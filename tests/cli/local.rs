@@ -1,9 +1,12 @@
 //! What needs no daemon: `check`, `status`, configurations that cannot be read.
 
-use crate::place::{Place, run};
+use crate::place::{Place, command, ended, run, ticket};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::sys::signal::{SigHandler, Signal, signal};
 use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
 
 #[test]
 fn a_configuration_that_cannot_be_read_is_status_1() {
@@ -76,4 +79,18 @@ fn status_prints_the_line_of_a_locked_file() {
     let ended = run("boothctl", &["status", "-c", &config, "--lock-file", &lock]);
     assert_eq!((ended.status, ended.out.as_str()), (Some(0), expected.as_str()));
     assert!(ended.err.contains("test.ctl: No such file"), "what its control socket would say is missing: {ended:?}");
+}
+
+/// The name service's answer came, and its exit status did not: no name could be resolved, and no store's write seen.
+#[test]
+fn whoever_starts_it_may_ignore_the_ends_of_children() {
+    let place = Place::new();
+    let config = place.config(9929, &format!("site = \"localhost\"\n{}", ticket("T")));
+    let mut check = command("boothctl", &["check", &config]);
+    // SAFETY: signal(2) is async-signal-safe, and no handler is set.
+    let ignore = || unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.map(drop).map_err(io::Error::from);
+    // SAFETY: as above.
+    unsafe { check.pre_exec(ignore) };
+    let ended = ended(&mut check);
+    assert!(ended.status == Some(0) && ended.out.contains("127.0.0.1"), "{ended:?}");
 }
