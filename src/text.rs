@@ -162,8 +162,9 @@ pub fn status(out: &mut String, now: Now, members: &[Member], ticket: &TicketVie
     } else {
         // What the lease is shorter than `expire`, and how long before its end it is given up.
         put!(out, ", margins: drift {} ms, revoke {} ms", margins.drift.0, margins.revoke.0);
-        if !ticket.remembers {
-            out.push_str(", no memory of its votes");
+        if let Some(until) = ticket.forgetful_until {
+            out.push_str(", no memory of its votes until ");
+            point(out, now, until);
         }
     }
     out.push('\n');
@@ -222,7 +223,7 @@ mod tests {
             granted_here: false,
             revoke_overdue: None,
             last_resort: None,
-            remembers: true,
+            forgetful_until: None,
         }
     }
 
@@ -307,18 +308,18 @@ mod tests {
             granted_here: true,
             revoke_overdue: Some(Instant(98_700)),
             last_resort: Some(Instant(99_800)),
-            remembers: false,
+            forgetful_until: Some(Instant(140_000)),
             ..view("T")
         };
         status(&mut out, NOW, &members(), &ticket, Margins { drift: Millis(12), revoke: Millis(2_000) });
         let at = |instant: u64| local_time(NOW.wall_at(Instant(instant)));
-        let (end, since, run) = (at(130_250), at(98_700), at(99_800));
+        let (end, since, run, trusted) = (at(130_250), at(98_700), at(99_800), at(140_000));
         assert_eq!(
             out,
             format!(
                 "ticket: T, role: leader, leader: 10.77.0.1, term: 7, expires: {end} (in 30.2 s), granted here, \
                  REVOKE OVERDUE since {since} (ago: 1.3 s), on-stuck-revoke was run at {run} (ago: 0.2 s), margins: \
-                 drift 12 ms, revoke 2000 ms, no memory of its votes\n"
+                 drift 12 ms, revoke 2000 ms, no memory of its votes until {trusted} (in 40.0 s)\n"
             )
         );
     }

@@ -144,9 +144,16 @@ fn what_is_wrong_on_a_node_is_told_and_fails_no_probe_nor_stop() {
         let probe = run(site.command(&agent, &["monitor"]).env("OCF_RESKEY_CRM_meta_interval", "0"));
         assert_eq!(probe.status, NOT_RUNNING, "{probe:?}");
         site.expect("stop", SUCCESS);
-        fs::write(site.configuration(), good).unwrap();
+        fs::write(site.configuration(), &good).unwrap();
         let missing = run(site.command(&agent, &["start"]).env("OCF_RESKEY_daemon", "no-such-daemon"));
         assert_eq!(missing.status, INSTALLED, "{missing:?}");
+        // A node without the site's address: Pacemaker showed no more than "exit status 1", and no log said why.
+        let elsewhere = good.replace(ADDRESS, "10.91.0.9");
+        fs::write(site.configuration(), elsewhere).unwrap();
+        let lost = run(&mut site.command(&agent, &["start"]));
+        let reason = lost.err.lines().rfind(|line| line.starts_with("ocf-exit-reason:")).unwrap_or_default();
+        assert!(lost.status == GENERIC && reason.contains("this machine has"), "{lost:?}");
+        fs::write(site.configuration(), &good).unwrap();
         // The lock file of the daemon's own options is everybody's.
         let lock = site.directory.join("other.pid");
         let action = |name| {

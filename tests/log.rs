@@ -189,6 +189,24 @@ fn syslog_absent_then_full_then_restarted() {
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
+/// Under systemd each line had time, name and level twice, and `journalctl -p warning` found none.
+#[test]
+fn a_line_for_the_journal_begins_with_its_priority() {
+    let (ours, mut journal) = UnixStream::pair().unwrap();
+    make_nonblocking(&journal);
+    let status = nix::sys::stat::fstat(&ours).unwrap();
+    let name = format!("{}:{}", status.st_dev, status.st_ino);
+    let mut lines = |named: &str| {
+        let own = ours.try_clone().unwrap().into();
+        let mut log = Log::new(Destination::stream_beside(own, "boothd", Some(named)).unwrap(), Level::Info);
+        log.write(at(0), Level::Warning, format_args!("text"));
+        drain(&mut journal)
+    };
+    assert_eq!(lines(&name), "<4>warning: text\n");
+    // Another stream: systemd's variable was inherited, and stderr is not the journal any more.
+    assert!(lines("1:2").ends_with(&format!(" boothd[{}]: warning: text\n", std::process::id())));
+}
+
 #[test]
 fn a_flood_of_provoked_lines_costs_a_bounded_number_of_bytes() {
     let directory = directory("flood");

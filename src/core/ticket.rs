@@ -570,7 +570,7 @@ impl Ticket {
             granted_here: self.store.stored == Stored::Granted,
             revoke_overdue: self.store.revoke_since.filter(|since| !leading && *since <= now),
             last_resort: self.store.last_resort,
-            remembers: !self.forgetful(),
+            forgetful_until: self.forgetful_until,
         }
     }
 }

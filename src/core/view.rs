@@ -55,8 +55,8 @@ pub struct TicketView<'a> {
     pub revoke_overdue: Option<Instant>,
     /// When `on-stuck-revoke` was run for that revoke.
     pub last_resort: Option<Instant>,
-    /// Whether this member remembers its votes and promises (S7).
-    pub remembers: bool,
+    /// Until when this member has no memory of its votes and promises (S7); `None`: it remembers.
+    pub forgetful_until: Option<Instant>,
 }
 
 /// A peer, with the counters that `peers` shows.

@@ -14,7 +14,8 @@
 //!   description of the same thing. Where that is refused, poll(2) is asked before each write: a pipe
 //!   that is writable takes PIPE_BUF bytes, and a line is shorter. (Another writer that fills the pipe
 //!   between the two calls could still hold us up: this is the second best.)
-//! - a socket is written to with MSG_DONTWAIT.
+//! - a socket is written to with MSG_DONTWAIT. Where it is systemd's journal (JOURNAL_STREAM, systemd.exec(5)),
+//!   which knows time, name and process, a line begins with its priority alone (sd-daemon(3)).
 //! - a file or a device is written to plainly: it does not wait for a reader, and a full disk is an
 //!   error like any other.
 
@@ -65,6 +66,8 @@ enum Channel {
     /// May wait: asked before each write.
     Polled(OwnedFd),
     Socket(OwnedFd),
+    /// A socket of systemd's journal.
+    Journal(OwnedFd),
 }
 
 impl Destination {
@@ -102,10 +105,21 @@ impl Destination {
     /// # Errors
     /// Where fstat(2) refuses it.
     pub fn stream(stream: OwnedFd, tag: &str) -> io::Result<Destination> {
-        let mode = nix::sys::stat::fstat(&stream)?.st_mode;
-        let kind = SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits());
+        Destination::stream_beside(stream, tag, std::env::var("JOURNAL_STREAM").ok().as_deref())
+    }
+
+    /// As [`Destination::stream`]; `journal` is `DEVICE:INODE` of the journal's socket, as systemd says it.
+    ///
+    /// # Errors
+    /// Where fstat(2) refuses it.
+    pub fn stream_beside(stream: OwnedFd, tag: &str, journal: Option<&str>) -> io::Result<Destination> {
+        let status = nix::sys::stat::fstat(&stream)?;
+        let kind = SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits());
         let channel = if kind == SFlag::S_IFSOCK {
-            Channel::Socket(stream)
+            match journal == Some(&format!("{}:{}", status.st_dev, status.st_ino)) {
+                true => Channel::Journal(stream),
+                false => Channel::Socket(stream),
+            }
         } else if kind == SFlag::S_IFIFO || nix::unistd::isatty(&stream).unwrap_or(false) {
             match open_again(&stream) {
                 Ok(own) => Channel::Plain(own),
@@ -136,6 +150,7 @@ impl Destination {
                 let priority = FACILITY_DAEMON | level as u8;
                 line.append(format_args!("<{priority}>{tag}[{process}]: {}: ", level.name()));
             }
+            Channel::Journal(_) => line.append(format_args!("<{}>{}: ", level as u8, level.name())),
             Channel::Plain(_) | Channel::Polled(_) | Channel::Socket(_) => {
                 let time: LocalTime = clock::local_time(wall);
                 let millis = wall.0 / 1000 % 1000;
@@ -150,7 +165,7 @@ impl Destination {
             Channel::Syslog { socket, address } => {
                 return socket.send_to_addr(line.as_bytes(), address).is_ok();
             }
-            Channel::Plain(_) | Channel::Polled(_) | Channel::Socket(_) => line.end(),
+            Channel::Plain(_) | Channel::Polled(_) | Channel::Socket(_) | Channel::Journal(_) => line.end(),
         }
         if self.torn && self.write(b"\n") != Ok(1) {
             return false;
@@ -170,7 +185,7 @@ impl Destination {
         match &self.channel {
             Channel::Syslog { .. } => Err(Errno::EBADF),
             Channel::Plain(stream) => nix::unistd::write(stream, bytes),
-            Channel::Socket(stream) => {
+            Channel::Socket(stream) | Channel::Journal(stream) => {
                 let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
                 nix::sys::socket::send(stream.as_raw_fd(), bytes, flags)
             }
