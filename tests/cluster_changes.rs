@@ -253,7 +253,9 @@ fn an_arbitrator_says_that_a_ticket_is_lost_until_it_is_found() {
 /// journal knew nothing of what the second had voted and promised, and was believed.
 #[test]
 fn a_journal_is_not_believed_that_was_not_the_last_to_be_used_at_its_site_s7() {
-    let remembers = |world: &World, host: usize| world.node(host).tickets(world.now(host)).next().unwrap().forgetful_until.is_none();
+    let remembers = |world: &World, host: usize| {
+        world.node(host).tickets(world.now(host)).next().unwrap().forgetful_until.is_none()
+    };
     let mut world = granted(plan(0));
     let blank = world.new_disk(SITE2);
     world.kill(SITE2);

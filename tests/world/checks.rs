@@ -243,7 +243,9 @@ impl World {
 
     /// Whether a member of ours has read its store and remembers its votes and promises for all tickets (S7).
     pub fn is_ready(&self, host: usize) -> bool {
-        self.node(host).tickets(self.clock(host)).all(|view| view.forgetful_until.is_none() && view.role != Role::Loading)
+        self.node(host)
+            .tickets(self.clock(host))
+            .all(|view| view.forgetful_until.is_none() && view.role != Role::Loading)
     }
 
     /// Whether all members know who holds a ticket.
