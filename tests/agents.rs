@@ -15,7 +15,7 @@ mod site;
 mod units;
 
 use nix::sys::signal::Signal;
-use site::{ADDRESS, LONG, on_a_host, packaged, run, script};
+use site::{ADDRESS, LONG, Site, on_a_host, packaged, run, script};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -69,22 +69,31 @@ fn the_agent_starts_watches_and_stops_a_daemon() {
 #[test]
 fn a_frozen_daemon_has_failed_and_the_monitor_revokes_what_has_run_out_s12() {
     on_a_host("a_frozen_daemon_has_failed_and_the_monitor_revokes_what_has_run_out_s12", |site| {
-        for (signal, status) in [(Signal::SIGSTOP, GENERIC), (Signal::SIGKILL, NOT_RUNNING)] {
-            site.expect("start", SUCCESS);
-            site.grant();
-            site.signal(signal);
-            let end = site.lease_end();
-            patience::wait_for("the lease has ended", || now() > end);
-            let monitored = site.expect("monitor", status);
-            assert!(monitored.took < Duration::from_secs(20), "{monitored:?}");
-            let stored = site.stored();
-            assert!(!stored.granted && stored.term > Some(0), "{monitored:?}");
-            assert!(monitored.err.contains("ticket T: revoked here at"), "{monitored:?}");
-            // What does not hear SIGTERM is killed, within the time that there is.
-            let stopped = site.expect("stop", SUCCESS);
-            assert!(stopped.took < Duration::from_secs(10) && site.pid().is_none(), "{stopped:?}");
-        }
+        is_revoked_by_the_monitor(site, Signal::SIGSTOP, GENERIC);
     });
+}
+
+#[test]
+fn a_killed_daemon_does_not_run_and_the_monitor_revokes_what_has_run_out_s12() {
+    on_a_host("a_killed_daemon_does_not_run_and_the_monitor_revokes_what_has_run_out_s12", |site| {
+        is_revoked_by_the_monitor(site, Signal::SIGKILL, NOT_RUNNING);
+    });
+}
+
+fn is_revoked_by_the_monitor(site: &Site, signal: Signal, status: i32) {
+    site.expect("start", SUCCESS);
+    site.grant();
+    site.signal(signal);
+    let end = site.lease_end();
+    patience::wait_for("the lease has ended", || now() > end);
+    let monitored = site.expect("monitor", status);
+    assert!(monitored.took < Duration::from_secs(20), "{monitored:?}");
+    let stored = site.stored();
+    assert!(!stored.granted && stored.term > Some(0), "{monitored:?}");
+    assert!(monitored.err.contains("ticket T: revoked here at"), "{monitored:?}");
+    // What does not hear SIGTERM is killed, within the time that there is.
+    let stopped = site.expect("stop", SUCCESS);
+    assert!(stopped.took < Duration::from_secs(10) && site.pid().is_none(), "{stopped:?}");
 }
 
 #[test]
