@@ -15,6 +15,7 @@ mod election;
 mod follower;
 mod grant;
 pub mod input;
+pub mod kdump;
 mod last_resort;
 mod leader;
 pub mod lease;
