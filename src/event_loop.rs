@@ -4,9 +4,9 @@
 //! then does what the node wanted done ([`Outbox::flush`]). It is bounded: what is left over is
 //! handled in the next turn, which then follows without sleep.
 //!
-//! Deadlines are kept by a timer on CLOCK_BOOTTIME: the poll's own time-out stands still while the
-//! machine is suspended, and a lease does not (timerfd_create(2)).
+//! Deadlines are kept by a timer of its own ([`BootTimer`]), not by the poll's time-out.
 
+use crate::boot_timer::BootTimer;
 use crate::clock;
 use crate::config::{Member, handler_key};
 use crate::control;
@@ -26,13 +26,11 @@ use booth_core::time::{Instant, Now};
 use booth_core::wire::{self, Command, Header, MAX_MESSAGE, Outcome, Reason};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use signal_hook::consts::signal;
 use signal_hook_mio::v1_0::Signals;
 use std::fmt::Write;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,38 +93,6 @@ pub struct Parts<'s> {
     pub watchdog: Option<Watchdog>,
 }
 
-/// A one-shot timer on CLOCK_BOOTTIME.
-#[derive(Debug)]
-struct BootTimer {
-    descriptor: TimerFd,
-    armed: Option<Instant>,
-}
-
-impl BootTimer {
-    fn new() -> io::Result<BootTimer> {
-        let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-        Ok(BootTimer { descriptor: TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?, armed: None })
-    }
-
-    /// Fires at `deadline`, not a nanosecond before: an [`Instant`] is rounded down, so the clock then
-    /// reads at least `deadline`. One in the past fires at once.
-    fn arm(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        if deadline == self.armed {
-            return Ok(());
-        }
-        match deadline {
-            // All zeros would switch it off.
-            Some(at) => {
-                let at = TimeSpec::from(Duration::from_millis(at.0.max(1)));
-                self.descriptor.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
-            }
-            None => self.descriptor.unset()?,
-        }
-        self.armed = deadline;
-        Ok(())
-    }
-}
-
 impl<'s> EventLoop<'s> {
     /// A loop that has not begun.
     ///
@@ -139,7 +105,7 @@ impl<'s> EventLoop<'s> {
         let numbers = [signal::SIGTERM, signal::SIGINT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGHUP];
         let mut signals = Signals::new(numbers)?;
         registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
-        registry.register(&mut SourceFd(&timer.descriptor.as_fd().as_raw_fd()), TIMER, Interest::READABLE)?;
+        registry.register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         registry.register(&mut SourceFd(&peers.as_raw_fd()), PEERS, Interest::READABLE)?;
         let text = String::with_capacity(text::capacity(
             members.len(),
@@ -241,7 +207,7 @@ impl<'s> EventLoop<'s> {
         match token {
             PEERS => self.more_datagrams = true,
             // It has fired: whatever comes next is to be armed anew, even the same instant.
-            TIMER => self.timer.armed = None,
+            TIMER => self.timer.has_fired(),
             SIGNALS => self.on_signals(),
             token => {
                 let Outbox { clients, store, handlers, .. } = &mut self.outbox;
@@ -473,61 +439,5 @@ impl<'s> EventLoop<'s> {
         while let Some(to) = self.outbox.next_unsent() {
             self.step(Input::SendFailed { to });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use booth_core::time::Millis;
-
-    struct World {
-        poll: Poll,
-        events: Events,
-        timer: BootTimer,
-    }
-
-    fn world() -> World {
-        let (poll, timer) = (Poll::new().unwrap(), BootTimer::new().unwrap());
-        let descriptor = timer.descriptor.as_fd().as_raw_fd();
-        poll.registry().register(&mut SourceFd(&descriptor), TIMER, Interest::READABLE).unwrap();
-        World { poll, events: Events::with_capacity(4), timer }
-    }
-
-    impl World {
-        /// Sleeps until the timer fires; what the clock says then. `None`: it does not fire.
-        fn sleep(&mut self, limit: Duration) -> Option<Instant> {
-            self.poll.poll(&mut self.events, Some(limit)).unwrap();
-            (!self.events.is_empty()).then(|| {
-                self.timer.armed = None;
-                clock::read().boot
-            })
-        }
-    }
-
-    #[test]
-    fn the_timer_never_fires_early_and_an_instant_in_the_past_at_once() {
-        let mut world = world();
-        for span in [0, 1, 2, 7, 30] {
-            let deadline = clock::read().boot + Millis(span);
-            world.timer.arm(Some(deadline)).unwrap();
-            let woken = world.sleep(Duration::from_secs(5)).unwrap();
-            assert!(woken >= deadline, "{woken:?} is before {deadline:?}");
-        }
-        let past = Instant(1);
-        for _ in 0..3 {
-            world.timer.arm(Some(past)).unwrap();
-            assert!(world.sleep(Duration::from_secs(5)).is_some(), "the same instant again");
-        }
-    }
-
-    #[test]
-    fn a_timer_that_is_not_armed_never_fires() {
-        let mut world = world();
-        assert_eq!(world.sleep(Duration::from_millis(20)), None);
-        world.timer.arm(Some(clock::read().boot + Millis(10))).unwrap();
-        world.timer.arm(None).unwrap();
-        assert_eq!(world.sleep(Duration::from_millis(50)), None);
     }
 }

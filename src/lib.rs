@@ -27,6 +27,7 @@
 //! | [`store`] | where a site writes its tickets: `crm_ticket`, or files |
 //! | [`handler`] | the programs of a ticket: before-acquire-handler, release-handler, the last resort (`on-stuck-revoke`) |
 //! | [`child`] | child processes of both, which nobody waits for |
+//! | `boot_timer` | what an event loop is woken by |
 //! | [`clock`], [`entropy`] | the only readers of clocks, the only source of randomness |
 //!
 //! What people read:
@@ -49,6 +50,7 @@
 //! a message new, `election`, `leader`, `follower`, `grant` and `manual` a ticket's life, `node` the
 //! one door, and `wheel` its timers.
 
+mod boot_timer;
 pub mod child;
 pub mod cli;
 pub mod client;
