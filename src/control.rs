@@ -1,12 +1,14 @@
 //! The control socket of `boothctl`: what the booth protocol has no words for.
 //!
 //! A Unix stream socket for owner and group. The protocol is one line each way: the request is one
-//! of [`REQUESTS`] and a newline, the answer is text up to the end of the stream. Connections have
-//! the same limits as those over TCP.
+//! of [`REQUESTS`] or [`crate::kdump::request`]'s and a newline, the answer is text up to the end of the stream.
+//! Connections have the same limits as those over TCP.
 
-use crate::net::connection::Framing;
+use crate::kdump::request::LONGEST_WAIT;
+use crate::net::connection::{Framing, LONGEST_REQUEST};
+use booth_core::time::Millis;
 use mio::net::UnixListener;
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen};
 use std::fmt;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Read, Write};
@@ -16,8 +18,12 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The longest request, newline included.
-pub const LONGEST_LINE: usize = 64;
+/// The longest request, newline included: a wait for several nodes.
+pub const LONGEST_LINE: usize = LONGEST_REQUEST;
+/// How long a request may be in somebody's hands. All but a wait for dumping nodes are answered at once.
+pub const PATIENCE: Millis = Millis(LONGEST_WAIT.0 + 60_000);
+/// The answer to `version`.
+pub const VERSION_LINE: &str = concat!("boothd ", env!("CARGO_PKG_VERSION"), "\n");
 /// The longest answer that is read, in bytes: some hundred for each of the most tickets.
 const MAX_ANSWER: usize = 4 << 20;
 /// What may be asked.
@@ -142,11 +148,7 @@ pub fn ask(path: &Path, request: &str, patience: Duration) -> io::Result<String>
         Some(left) if !left.is_zero() => Ok(left),
         _ => Err(io::Error::from(io::ErrorKind::TimedOut)),
     };
-    let address = UnixAddr::new(path)?;
-    let socket = new_socket()?;
-    connect(socket.as_raw_fd(), &address)?;
-    let mut stream = UnixStream::from(socket);
-    stream.set_nonblocking(false)?;
+    let mut stream = connect(path)?;
     stream.set_write_timeout(Some(left()?))?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = Vec::new();
@@ -163,9 +165,22 @@ pub fn ask(path: &Path, request: &str, patience: Duration) -> io::Result<String>
     }
 }
 
+/// Connects to the daemon at `path`, without waiting for a place in its queue.
+///
+/// # Errors
+/// Where nobody listens there, or its queue is full.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    let address = UnixAddr::new(path)?;
+    let socket = new_socket()?;
+    socket::connect(socket.as_raw_fd(), &address)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
 fn new_socket() -> io::Result<std::os::fd::OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    Ok(socket(AddressFamily::Unix, SockType::Stream, flags, None)?)
+    Ok(socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?)
 }
 
 /// Removes a socket that a daemon left behind; touches nothing else.
@@ -179,7 +194,7 @@ fn remove_stale(path: &Path) -> Result<(), ControlError> {
     }
     let address = UnixAddr::new(path).map_err(|source| error("name")(source.into()))?;
     let socket = new_socket().map_err(error("create"))?;
-    match connect(socket.as_raw_fd(), &address) {
+    match socket::connect(socket.as_raw_fd(), &address) {
         Err(nix::errno::Errno::ECONNREFUSED) => fs::remove_file(path).map_err(error("remove the stale")),
         // It accepts, or has a full queue: somebody is there.
         _ => Err(ControlError::InUse(path.to_owned())),

@@ -8,11 +8,13 @@ use crate::cli::{DaemonOptions, FAILURE, SUCCESS};
 use crate::config::{self, Configuration, Member, Ticket as TicketConfiguration};
 use crate::event_loop::{self, EventLoop};
 use crate::journal::{self, Journal};
+use crate::kdump::place::Link;
+use crate::kdump::{self as dumping, Listener};
 use crate::log::destination::Destination;
 use crate::log::{Level, Log};
 use crate::net::client::{Clients, booth_framing};
 use crate::net::peer::{self, PeerReceiver, PeerSender};
-use crate::net::stream::Listener;
+use crate::net::stream;
 use crate::outbox::{self, Outbox};
 use crate::process::detach::{self, Readiness, Side};
 use crate::process::lockfile::{self, Identity, LockFile, State};
@@ -29,6 +31,7 @@ use booth_core::sink::{HandlerKind, Record};
 use booth_core::ticket::Ticket;
 use booth_core::time::{Millis, Now};
 use booth_core::wheel::Timer;
+use booth_core::wire::kdump;
 use booth_core::wire::mac::Key;
 use mio::Poll;
 use nix::unistd::{Gid, Uid};
@@ -53,12 +56,15 @@ struct Plan {
     lock_path: PathBuf,
     foreground: bool,
     verbosity: Level,
+    /// Of nodes that sign their messages when they dump.
+    node_keys: Vec<kdump::Key>,
 }
 
 /// All that is held from the start to the end.
 struct Running {
     lock: LockFile,
     notifier: Option<Notifier>,
+    _link: Option<Link>,
     // Dropped, and with that removed, behind the last answer.
     _control_file: Option<control::SocketFile>,
 }
@@ -67,10 +73,11 @@ struct Running {
 struct Opened {
     receiver: PeerReceiver,
     sender: PeerSender,
-    listener: Listener,
+    listener: stream::Listener,
     control: Option<mio::net::UnixListener>,
     journal: Journal,
     memories: Vec<Option<Record>>,
+    kdump: Option<Listener>,
 }
 
 /// Is a member until a signal ends it; tells the exit status.
@@ -110,6 +117,7 @@ fn prepare(options: &DaemonOptions) -> Result<Plan, StartError> {
         }
         None => None,
     };
+    let node_keys = dumping::daemon::keys(&configuration)?;
     let seed =
         entropy::seed().map_err(|error| StartError(format!("cannot draw random numbers: getrandom: {error}")))?;
     let settings = configuration.settings(me, key, seed);
@@ -119,7 +127,8 @@ fn prepare(options: &DaemonOptions) -> Result<Plan, StartError> {
     };
     let debug = options.debug > 0 || configuration.debug > 0;
     let verbosity = if debug { Level::Debug } else { Level::Info };
-    Ok(Plan { configuration, me, settings, account, lock_path, foreground: options.foreground, verbosity })
+    let foreground = options.foreground;
+    Ok(Plan { configuration, me, settings, account, lock_path, foreground, verbosity, node_keys })
 }
 
 fn own_member(options: &DaemonOptions, members: &[Member]) -> Result<MemberIndex, StartError> {
@@ -139,7 +148,7 @@ fn own_member(options: &DaemonOptions, members: &[Member]) -> Result<MemberIndex
 }
 
 /// The account's numbers; its other group is asked for where the configuration names none.
-fn resolve(account: &config::Account) -> Result<Account, StartError> {
+pub(crate) fn resolve(account: &config::Account) -> Result<Account, StartError> {
     Account::resolve(&account.user, &account.group).or_else(|error| match account.other_group {
         Some(group) => Account::resolve(&account.user, group).map_err(|_| error),
         None => Err(error),
@@ -167,7 +176,7 @@ fn start(plan: &Plan) -> Result<u8, StartError> {
 
 /// Opens, gives up root, says that it is ready, and serves until a signal comes.
 fn serve(plan: &Plan, readiness: Readiness) -> Result<(), StartError> {
-    let mut log = match open_log(plan) {
+    let mut log = match open_log(plan.foreground, plan.verbosity) {
         Ok(log) => log,
         Err(error) => return fail(readiness, error),
     };
@@ -206,10 +215,14 @@ fn fail(readiness: Readiness, error: StartError) -> Result<(), StartError> {
     Err(error)
 }
 
-fn open_log(plan: &Plan) -> Result<Log, StartError> {
-    let destination = if plan.foreground { Destination::stderr(TAG) } else { Destination::syslog(TAG) };
+/// The log of a daemon: on stderr in the foreground, else syslog.
+///
+/// # Errors
+/// Where it cannot be opened.
+pub(crate) fn open_log(foreground: bool, verbosity: Level) -> Result<Log, StartError> {
+    let destination = if foreground { Destination::stderr(TAG) } else { Destination::syslog(TAG) };
     let destination = destination.map_err(|error| StartError(format!("cannot open the log: {error}")))?;
-    Ok(Log::new(destination, plan.verbosity))
+    Ok(Log::new(destination, verbosity))
 }
 
 /// Takes the lock, binds the sockets, opens the journal, gives up root.
@@ -222,7 +235,7 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Opened), StartError> {
     let own = &configuration.members[plan.me.at()];
     let owner = plan.account.as_ref().map(|account| (account.uid, account.gid));
     let identity = Identity {
-        kind: own.kind,
+        kind: crate::text::kind(own.kind),
         configuration: configuration.name.clone(),
         id: own.id,
         address: own.address,
@@ -233,7 +246,7 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Opened), StartError> {
         configuration.members.iter().map(|member| SocketAddr::new(member.address, configuration.port)).collect();
     let bind_error = |error: crate::net::BindError| StartError(error.to_string());
     let (receiver, sender) = peer::open(&addresses, plan.me, configuration.tickets.len()).map_err(bind_error)?;
-    let listener = Listener::tcp(addresses[plan.me.at()]).map_err(bind_error)?;
+    let listener = stream::Listener::tcp(addresses[plan.me.at()]).map_err(bind_error)?;
     let (control, control_file) = match control::open(&control::path_beside(&plan.lock_path), raw(owner)) {
         Ok((listener, file)) => (Some(listener), Some(file)),
         Err(error) => {
@@ -244,6 +257,7 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Opened), StartError> {
         }
     };
     let (journal, memories) = open_journal(plan, raw(owner), &mut warn)?;
+    let (kdump, link) = open_listener(plan, raw(owner), &mut warn)?;
     memory::release_program_pages();
     let asked = [privileges::lock_memory(), privileges::schedule_first(), privileges::spare_from_oom_killer()];
     asked.iter().filter_map(|result| result.as_ref().err()).for_each(|error| warn(error));
@@ -256,14 +270,26 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Opened), StartError> {
             warn(&error);
         }
     }
-    title::set(&configuration.path, own.kind, own.address, configuration.port);
+    title::set(&configuration.path, crate::text::kind(own.kind), own.address, configuration.port);
     let notifier = Notifier::from_environment().map_err(|error| warn(&format_args!("NOTIFY_SOCKET: {error}"))).ok();
-    let running = Running { lock, notifier, _control_file: control_file };
-    Ok((running, Opened { receiver, sender, listener, control, journal, memories }))
+    let running = Running { lock, notifier, _link: link, _control_file: control_file };
+    Ok((running, Opened { receiver, sender, listener, control, journal, memories, kdump }))
 }
 
-fn raw(owner: Option<(Uid, Gid)>) -> Option<(u32, u32)> {
+pub(crate) fn raw(owner: Option<(Uid, Gid)>) -> Option<(u32, u32)> {
     owner.map(|(user, group)| (user.as_raw(), group.as_raw()))
+}
+
+/// Opens what listens for dumping nodes, where that is configured, and lets agents find it.
+fn open_listener(
+    plan: &Plan,
+    owner: Option<(u32, u32)>,
+    warn: &mut impl FnMut(&dyn std::fmt::Display),
+) -> Result<(Option<Listener>, Option<Link>), StartError> {
+    let Some(listen) = plan.configuration.kdump.listen else { return Ok((None, None)) };
+    let listener = dumping::open(&plan.configuration, plan.node_keys.clone(), owner, warn)?;
+    let link = dumping::find_here(&control::path_beside(&plan.lock_path), listen.port, warn);
+    Ok((Some(listener), link))
 }
 
 fn open_journal(
@@ -285,7 +311,7 @@ fn open_journal(
 
 /// Puts the event loop together.
 fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::io::Result<EventLoop<'s>> {
-    let Opened { receiver, sender, listener, control, journal, memories: _ } = opened;
+    let Opened { receiver, sender, listener, control, journal, memories: _, kdump } = opened;
     let configuration = &plan.configuration;
     let poll = Poll::new()?;
     let registry = || poll.registry().try_clone();
@@ -299,9 +325,10 @@ fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::i
     )?;
     let control = match control {
         Some(listener) => {
-            let listener = Listener::Unix(listener);
-            let (token, slots) = (event_loop::CONTROL, event_loop::CONTROL_SLOTS);
-            Some(Clients::new(listener, registry()?, token, slots, control::framing, PATIENCE)?)
+            let listener = stream::Listener::Unix(listener);
+            let slots = event_loop::CONTROL_SLOTS + if kdump.is_some() { dumping::SLOTS } else { 0 };
+            let (token, patience) = (event_loop::CONTROL, control::PATIENCE);
+            Some(Clients::new(listener, registry()?, token, slots, control::framing, patience)?)
         }
         None => None,
     };
@@ -323,7 +350,7 @@ fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::i
     let outbox = Outbox::new(parts, clock::read());
     // Where its socket is no name, that was said already.
     let watchdog = Watchdog::from_environment(clock::read().boot).unwrap_or_default();
-    EventLoop::new(event_loop::Parts { poll, node, peers: receiver, outbox, control, members, watchdog })
+    EventLoop::new(event_loop::Parts { poll, node, peers: receiver, outbox, control, kdump, members, watchdog })
 }
 
 /// How long a client may have to wait: an election, a lease and its acquire-after, twice over.
@@ -381,23 +408,28 @@ fn say_ready(plan: &Plan, running: &Running, outbox: &mut Outbox) {
 
 /// The end: a leader keeps its ticket in the store, so that a restart within the lease finds it.
 fn leave(running: Running, outbox: &mut Outbox, result: &std::io::Result<i32>) {
-    let now: Now = clock::read();
     if let Some(notifier) = &running.notifier {
         // The service manager sees the end itself.
         let _ = notifier.stopping();
     }
+    say_left(&mut outbox.log, &result.as_ref().copied(), running.lock);
+}
+
+/// Logs how a daemon has ended, and removes its lock file.
+pub(crate) fn say_left(log: &mut Log, result: &Result<i32, &std::io::Error>, lock: LockFile) {
+    let now: Now = clock::read();
     match result {
         Ok(signal) => {
             let name = if *signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
-            outbox.log.write(now, Level::Info, format_args!("ended by {name}"));
+            log.write(now, Level::Info, format_args!("ended by {name}"));
         }
-        Err(error) => outbox.log.write(now, Level::Error, format_args!("the event loop has failed: {error}")),
+        Err(error) => log.write(now, Level::Error, format_args!("the event loop has failed: {error}")),
     }
-    if let Err(error) = running.lock.release() {
+    if let Err(error) = lock.release() {
         let text = format_args!(
             "the lock file could not be removed: {error}; it does no harm, and needs a directory that belongs to this user"
         );
-        outbox.log.write(now, Level::Warning, text);
+        log.write(now, Level::Warning, text);
     }
-    outbox.log.finish(now);
+    log.finish(now);
 }

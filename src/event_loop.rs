@@ -12,9 +12,11 @@ use crate::config::{Member, handler_key};
 use crate::control;
 use crate::counters;
 use crate::handler::{Finished, Handlers};
+use crate::kdump::{self, Reaction};
 use crate::log::Level;
 use crate::net::client::{ClientCounters, Clients, Text};
 use crate::net::connection::LONGEST_REQUEST;
+use crate::net::kdump::KdumpReceiver;
 use crate::net::peer::{BATCH, PeerReceiver};
 use crate::outbox::Outbox;
 use crate::process::notify::Watchdog;
@@ -36,18 +38,21 @@ use std::time::Duration;
 
 /// How many clients are served over TCP at once.
 pub const CLIENT_SLOTS: usize = 64;
-/// How many clients are served over the control socket at once.
+/// How many clients are served over the control socket at once, beside those who wait for dumping nodes.
 pub const CONTROL_SLOTS: usize = 8;
 
 const PEERS: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const TIMER: Token = Token(2);
+/// The first of the tokens of the sockets for dumping nodes.
+const KDUMP: Token = Token(3);
+const _: () = assert!(KDUMP.0 + KdumpReceiver::TOKENS <= CLIENTS.0);
 /// The first of the tokens of clients over TCP.
 pub const CLIENTS: Token = Token(16);
 /// The first of the tokens of the control socket.
 pub const CONTROL: Token = Token(CLIENTS.0 + 1 + CLIENT_SLOTS);
 /// The first of the tokens of stores.
-pub const STORE: Token = Token(CONTROL.0 + 1 + CONTROL_SLOTS);
+pub const STORE: Token = Token(CONTROL.0 + 1 + CONTROL_SLOTS + kdump::SLOTS);
 /// The first of the tokens of handlers of this kind.
 pub const fn handlers(kind: HandlerKind) -> Token {
     Token(STORE.0 + Store::TOKENS + kind as usize * Handlers::TOKENS)
@@ -67,6 +72,7 @@ pub struct EventLoop<'s> {
     peers: PeerReceiver,
     outbox: Outbox,
     control: Option<Clients>,
+    kdump: Option<kdump::Listener>,
     members: Arc<[Member]>,
     watchdog: Option<Watchdog>,
     text: String,
@@ -87,6 +93,8 @@ pub struct Parts<'s> {
     pub outbox: Outbox,
     /// The control socket, where there is one.
     pub control: Option<Clients>,
+    /// Who listens for dumping nodes, if anybody.
+    pub kdump: Option<kdump::Listener>,
     /// Of the configuration.
     pub members: Arc<[Member]>,
     /// Who waits for signs of life, if anybody.
@@ -99,7 +107,7 @@ impl<'s> EventLoop<'s> {
     /// # Errors
     /// Where the system gives no timer, or cannot watch what it is to watch.
     pub fn new(parts: Parts<'s>) -> io::Result<EventLoop<'s>> {
-        let Parts { poll, node, peers, outbox, control, members, watchdog } = parts;
+        let Parts { poll, node, peers, outbox, control, mut kdump, members, watchdog } = parts;
         let registry = poll.registry();
         let timer = BootTimer::new()?;
         let numbers = [signal::SIGTERM, signal::SIGINT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGHUP];
@@ -107,6 +115,9 @@ impl<'s> EventLoop<'s> {
         registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
         registry.register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         registry.register(&mut SourceFd(&peers.as_raw_fd()), PEERS, Interest::READABLE)?;
+        if let Some(kdump) = &mut kdump {
+            kdump.register(registry, KDUMP)?;
+        }
         let text = String::with_capacity(text::capacity(
             members.len(),
             node.tickets(Now::default()).map(|ticket| ticket.name),
@@ -119,6 +130,7 @@ impl<'s> EventLoop<'s> {
             peers,
             outbox,
             control,
+            kdump,
             members,
             watchdog,
             text,
@@ -156,7 +168,8 @@ impl<'s> EventLoop<'s> {
         let busy = self.more_datagrams
             || self.unfinished
             || self.outbox.clients.has_more()
-            || control.is_some_and(Clients::has_more);
+            || control.is_some_and(Clients::has_more)
+            || self.kdump.as_ref().is_some_and(kdump::Listener::has_more);
         self.timer.arm(self.next_deadline())?;
         match self.poll.poll(events, busy.then_some(Duration::ZERO)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
@@ -173,6 +186,7 @@ impl<'s> EventLoop<'s> {
             outbox.clients.next_deadline(),
             outbox.log.next_deadline(),
             self.control.as_ref().and_then(Clients::next_deadline),
+            self.kdump.as_ref().and_then(kdump::Listener::next_deadline),
             self.watchdog.as_ref().map(Watchdog::next_deadline),
         ]
         .into_iter()
@@ -195,6 +209,9 @@ impl<'s> EventLoop<'s> {
         self.expire();
         self.receive();
         self.serve_clients();
+        if let Some(kdump) = &mut self.kdump {
+            kdump.receive(self.outbox.now, &mut self.outbox.log);
+        }
         self.serve_control();
         self.settle();
         if let Some(watchdog) = &mut self.watchdog {
@@ -213,6 +230,7 @@ impl<'s> EventLoop<'s> {
                 let Outbox { clients, store, handlers, .. } = &mut self.outbox;
                 let _ = clients.on_event(now, token)
                     || self.control.as_mut().is_some_and(|control| control.on_event(now, token))
+                    || self.kdump.as_mut().is_some_and(|kdump| kdump.on_event(token))
                     || store.as_mut().is_some_and(|store| store.on_event(now, token))
                     || handlers.iter_mut().any(|handlers| handlers.on_event(now, token));
             }
@@ -300,21 +318,38 @@ impl<'s> EventLoop<'s> {
         let mut buffer = [0; LONGEST_REQUEST];
         while let Some((client, length, good)) = control.next_request(now, &mut buffer) {
             self.text.clear();
-            match control::parse(&buffer[..length]).filter(|_| good) {
+            let line = &buffer[..length];
+            let reaction = match &mut self.kdump {
+                Some(kdump) if good => {
+                    kdump.request(self.outbox.now, client, line, &mut self.text, &mut self.outbox.log)
+                }
+                _ => Reaction::NotMine,
+            };
+            match control::parse(line).filter(|_| good) {
+                _ if reaction == Reaction::Later => {
+                    control.reply(now, client, self.text.as_bytes(), false);
+                    continue;
+                }
+                _ if reaction == Reaction::Answered => {}
                 Some(control::Request::Status) => self.describe_tickets(),
                 Some(control::Request::Stats) => self.describe_counters(&control.counters),
                 Some(control::Request::Peers) => {
                     text::peers(&mut self.text, &self.members, self.node.peers());
                 }
-                Some(control::Request::Version) => {
-                    self.text.push_str(concat!("boothd ", env!("CARGO_PKG_VERSION"), "\n"));
-                }
+                Some(control::Request::Version) => self.text.push_str(control::VERSION_LINE),
                 None => control::complain(&mut self.text),
             }
             control.reply(now, client, self.text.as_bytes(), true);
         }
-        // Nobody but this function knows of these clients.
-        while control.next_gone().is_some() {}
+        if let Some(kdump) = &mut self.kdump {
+            kdump.answer(now, &mut control, &mut self.text);
+        }
+        while let Some(client) = control.next_gone() {
+            // Nobody else knows of these clients.
+            if let Some(kdump) = &mut self.kdump {
+                kdump.leave(client);
+            }
+        }
         control.flush(now);
         self.control = Some(control);
     }
@@ -336,6 +371,9 @@ impl<'s> EventLoop<'s> {
                 "{what} accepted: {accepted}\n{what} refused: {refused}\n{what} displaced: {displaced}\n\
                  {what} timed out: {timed_out}\n{what} with too long answers: {too_long}"
             );
+        }
+        if let Some(kdump) = &self.kdump {
+            kdump.describe(&mut self.text);
         }
         counters::line(&mut self.text, format_args!("log lines lost"), self.outbox.log.lines_lost());
     }

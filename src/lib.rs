@@ -24,6 +24,7 @@
 //! | [`net`] | datagrams between members; clients on streams, with their limits |
 //! | [`control`] | the Unix socket that `boothctl status` and `stats` ask |
 //! | [`journal`] | votes and promises on disk |
+//! | [`kdump`] | listening for nodes that write their dump, beside tickets or alone |
 //! | [`store`] | where a site writes its tickets: `crm_ticket`, or files |
 //! | [`handler`] | the programs of a ticket: before-acquire-handler, release-handler, the last resort (`on-stuck-revoke`) |
 //! | [`child`] | child processes of both, which nobody waits for |
@@ -45,6 +46,7 @@
 //! | --- | --- |
 //! | [`client`] | `booth`, `boothctl`, `geostore`: ask a daemon, say what it answered |
 //! | [`demo`] | `boothctl demo` |
+//! | [`fence`] | `fence_kdump`, the STONITH agent |
 //!
 //! In the core: `wire` has all bytes, `lease` all arithmetic of leases and promises, `stamp` what makes
 //! a message new, `election`, `leader`, `follower`, `grant` and `manual` a ticket's life, `node` the
@@ -62,8 +64,10 @@ pub mod daemon;
 pub mod demo;
 pub mod entropy;
 pub mod event_loop;
+pub mod fence;
 pub mod handler;
 pub mod journal;
+pub mod kdump;
 pub mod log;
 pub mod log_lines;
 mod name_service;

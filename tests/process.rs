@@ -13,7 +13,7 @@ use booth::process::detach::{Readiness, Side, detach};
 use booth::process::lockfile::{Identity, Inspection, LockFile, State, inspect, status_line};
 use booth::process::privileges::{self, Account};
 use booth::process::{StartError, descriptors, title};
-use booth_core::member::{MemberKind, SiteId};
+use booth_core::member::SiteId;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 fn identity() -> Identity {
     let address: IpAddr = "127.0.0.41".parse().unwrap();
     Identity {
-        kind: MemberKind::Arbitrator,
+        kind: "arbitrator",
         configuration: "b".to_owned(),
         id: SiteId::of_address(&[127, 0, 0, 41]),
         address,
@@ -129,7 +129,7 @@ fn serve(path: &Path, readiness: Readiness, terminate: &SigSet) -> Result<(), St
             return Err(error);
         }
     };
-    title::set(Path::new("/etc/booth/b.conf"), MemberKind::Arbitrator, identity().address, identity().port);
+    title::set(Path::new("/etc/booth/b.conf"), "arbitrator", identity().address, identity().port);
     lock.write(State::Started)?;
     readiness.ready();
     terminate.wait().map_err(|error| StartError(error.to_string()))?;

@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         Command::Check { config } => run::check(console, config),
         Command::Demo => demo::run(console),
         Command::Guard(options) => client::guard(Program::Boothctl, options),
+        Command::Kdump(options) => client::kdump::kdump(Program::Boothctl, options),
         _ => FAILURE,
     })
 }

@@ -13,6 +13,7 @@ pub mod run;
 pub mod table;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Exit status: done.
 pub const SUCCESS: u8 = 0;
@@ -25,6 +26,9 @@ pub const NOT_RUNNING: u8 = 7;
 pub const SILENT: u8 = 3;
 /// Exit status of `guard`: something that has run out may still be granted here.
 pub const NOT_REVOKED: u8 = 4;
+
+/// Exit status of `kdump wait`: not all nodes have been heard in time.
+pub const TIMED_OUT: u8 = 5;
 
 /// What `--version` prints behind the program's name.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -66,6 +70,10 @@ pub enum Command {
     Stats(StatusOptions),
     /// Revoke what a dead daemon has left granted.
     Guard(GuardOptions),
+    /// Listen for dumping nodes.
+    KdumpDaemon(DaemonOptions),
+    /// Ask who listens for dumping nodes.
+    Kdump(KdumpOptions),
     /// Ask a daemon.
     Client(Request),
     /// Check a configuration and print what was understood.
@@ -112,6 +120,31 @@ pub struct GuardOptions {
     pub lock_file: Option<PathBuf>,
     /// `-w`: until the daemon answers, or nothing is left to guard.
     pub wait: bool,
+}
+
+/// What `kdump` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KdumpOptions {
+    /// `-c`: the configuration file of the listener; `None`: it has the usual port.
+    pub config: Option<PathBuf>,
+    /// `-l`: the listener's lock file.
+    pub lock_file: Option<PathBuf>,
+    /// What to ask.
+    pub action: KdumpAction,
+}
+
+/// What to ask a listener for dumping nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KdumpAction {
+    /// Whom it has heard.
+    List,
+    /// To tell when all these have been heard.
+    Wait {
+        /// Their names or addresses.
+        nodes: Vec<String>,
+        /// `-T`: for how long at most.
+        timeout: Duration,
+    },
 }
 
 /// A question to a daemon.

@@ -4,14 +4,21 @@
 
 use super::table::{self, Operands, Opt, Verb, VerbSpec};
 use super::{
-    Action, AttributeAction, Command, DaemonOptions, GuardOptions, Invocation, Program, Request, StatusOptions,
+    Action, AttributeAction, Command, DaemonOptions, GuardOptions, Invocation, KdumpAction, KdumpOptions, Program,
+    Request, StatusOptions,
 };
 use crate::config::{self, Argument, ArgumentTooLong};
+use crate::kdump::request::LONGEST_WAIT;
+use booth_core::kdump::wait::MAX_WAITED;
 use booth_core::settings::{MAX_NAME, MAX_VALUE};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long nodes are waited for, as the agent does.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Arguments that are not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +47,7 @@ struct Given {
     wait: bool,
     commit: bool,
     foreground: bool,
+    timeout: Option<Duration>,
     debug: u8,
 }
 
@@ -144,6 +152,13 @@ fn command(program: Program, verb: Verb, given: Given, operands: Vec<OsString>) 
         Verb::Stats => return Ok(Command::Stats(given.status()?)),
         Verb::Guard => return Ok(Command::Guard(given.guard()?)),
         Verb::Daemon => return given.daemon(program),
+        Verb::KdumpDaemon => {
+            return given.daemon(program).map(|command| match command {
+                Command::Daemon(options) => Command::KdumpDaemon(options),
+                other => other,
+            });
+        }
+        Verb::Kdump => return given.kdump(operands),
         Verb::List => Action::List,
         Verb::Peers => Action::Peers,
         Verb::Grant | Verb::Revoke => {
@@ -186,6 +201,7 @@ impl Given {
             Opt::Wait => self.wait = true,
             Opt::Commit => self.commit = true,
             Opt::Foreground => self.foreground = true,
+            Opt::Timeout => self.timeout = Some(seconds(&value)?),
             Opt::Debug => self.debug = self.debug.saturating_add(1),
             Opt::Help => {}
         }
@@ -208,6 +224,27 @@ impl Given {
         })
     }
 
+    fn kdump(self, mut operands: impl Iterator<Item = OsString>) -> Result<Command, UsageError> {
+        let what = utf8(operands.next().unwrap_or_default(), "operation")?;
+        let nodes = operands.next().map(|nodes| utf8(nodes, "list of nodes")).transpose()?;
+        let action = match (what.as_str(), nodes) {
+            ("list", None) => KdumpAction::List,
+            ("wait", Some(nodes)) => {
+                let nodes: Vec<String> = nodes.split(',').map(str::to_owned).collect();
+                if nodes.len() > MAX_WAITED || nodes.iter().any(String::is_empty) {
+                    return Err(bare(format!(
+                        "expected 1 to {MAX_WAITED} nodes with commas between, each with a name"
+                    )));
+                }
+                KdumpAction::Wait { nodes, timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT) }
+            }
+            _ => return Err(hinted(format!("kdump: expected{}", Operands::Kdump.synopsis()))),
+        };
+        // Without a file the listener has the usual port, whatever the usual file is about.
+        let config = self.config.map(|file| config_path(Some(&file))).transpose()?;
+        Ok(Command::Kdump(KdumpOptions { config, lock_file: self.lock_file.map(PathBuf::from), action }))
+    }
+
     fn daemon(self, program: Program) -> Result<Command, UsageError> {
         if self.site.is_some() && self.debug == 0 {
             let message = format!("{}: ERROR: \"-s\" not allowed in daemon mode.", program.name());
@@ -221,6 +258,15 @@ impl Given {
             own_address: self.site,
         }))
     }
+}
+
+/// A number of seconds to wait, up to a day.
+fn seconds(value: &OsStr) -> Result<Duration, UsageError> {
+    let number =
+        value.to_str().and_then(|text| text.parse().ok()).filter(|number| (1..=LONGEST_WAIT.0 / 1000).contains(number));
+    number.map(Duration::from_secs).ok_or_else(|| {
+        bare(format!("'{}' is no number of seconds, expected 1 to {}", value.to_string_lossy(), LONGEST_WAIT.0 / 1000))
+    })
 }
 
 fn utf8(value: OsString, what: &str) -> Result<String, UsageError> {

@@ -38,7 +38,10 @@ pub fn run(
         Command::Status(options) => client::status(program, options),
         Command::Stats(options) => client::stats(program, options),
         Command::Client(request) => client::run(program, request),
-        Command::Check { .. } | Command::Demo | Command::Guard(_) => ours(&console, &invocation.command),
+        Command::KdumpDaemon(options) => crate::kdump::daemon::run(options),
+        Command::Check { .. } | Command::Demo | Command::Guard(_) | Command::Kdump(_) => {
+            ours(&console, &invocation.command)
+        }
     };
     ExitCode::from(status)
 }

@@ -25,6 +25,8 @@ pub enum Opt {
     LockFile,
     /// `-S`
     Foreground,
+    /// `-T SECONDS`
+    Timeout,
     /// `-D`
     Debug,
     /// `-h`
@@ -58,6 +60,10 @@ pub enum Verb {
     AttributeSet,
     /// `geostore delete`
     AttributeDelete,
+    /// `kdump` of the daemon
+    KdumpDaemon,
+    /// `kdump list` and `kdump wait`
+    Kdump,
     /// `check`
     Check,
     /// `demo`
@@ -98,6 +104,8 @@ pub enum Operands {
     AttributeAndValue,
     /// A configuration, unless `-c` names one.
     Config,
+    /// `list`, or `wait` and nodes with commas between.
+    Kdump,
 }
 
 /// How a verb is spelled, and what belongs to it.
@@ -123,6 +131,7 @@ pub struct VerbSpec {
 
 const BOOTH: &[Program] = &[Program::Booth, Program::Boothctl];
 const GEOSTORE: &[Program] = &[Program::Geostore];
+const BOOTHD: &[Program] = &[Program::Booth];
 const BOOTHCTL: &[Program] = &[Program::Boothctl];
 const ALL: &[Program] = &[Program::Booth, Program::Boothctl, Program::Geostore];
 
@@ -198,7 +207,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         short: 'S',
         long: "foreground",
         value: None,
-        about: &["Stay in the foreground, log to stderr (daemon)"],
+        about: &["Stay in the foreground, log to stderr (daemon, kdump)"],
+    },
+    OptionSpec {
+        opt: Opt::Timeout,
+        short: 'T',
+        long: "timeout",
+        value: Some("SECONDS"),
+        about: &["How long to wait for dumping nodes [default 60] (kdump)"],
     },
     OptionSpec {
         opt: Opt::Debug,
@@ -290,6 +306,26 @@ pub const VERBS: &[VerbSpec] = &[
         ignored: &[],
         operands: Operands::None,
         about: "Revoke what a dead or frozen daemon has left granted",
+        client: false,
+    },
+    VerbSpec {
+        verb: Verb::KdumpDaemon,
+        names: &["kdump"],
+        programs: BOOTHD,
+        options: &[Opt::Config, Opt::LockFile, Opt::Foreground, Opt::Debug],
+        ignored: &[],
+        operands: Operands::None,
+        about: "Listen for nodes that write their dump, no more",
+        client: false,
+    },
+    VerbSpec {
+        verb: Verb::Kdump,
+        names: &["kdump"],
+        programs: BOOTHCTL,
+        options: &[Opt::Config, Opt::LockFile, Opt::Timeout],
+        ignored: &[],
+        operands: Operands::Kdump,
+        about: "List dumping nodes, or wait until all of some are",
         client: false,
     },
     VerbSpec {
@@ -402,6 +438,7 @@ impl Operands {
             Operands::Attribute => " ATTRIBUTE",
             Operands::AttributeAndValue => " ATTRIBUTE VALUE",
             Operands::Config => " [FILE]",
+            Operands::Kdump => " list|wait [NODE[,NODE...]]",
         }
     }
 
@@ -413,6 +450,7 @@ impl Operands {
             Operands::Ticket | Operands::Config => (0, 1),
             Operands::Attribute => (1, 1),
             Operands::AttributeAndValue => (2, 2),
+            Operands::Kdump => (1, 2),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod attributes;
 mod connection;
 mod guard;
+pub mod kdump;
 mod listing;
 mod liveness;
 mod request;

@@ -1,15 +1,16 @@
 //! What was understood of a configuration, in words: `boothctl check FILE`.
 
 use super::diagnostic::Shown;
-use super::{Configuration, Diagnostic, Handler, Severity, Store, Ticket, handler_key, load, read_key};
+use super::{Configuration, Diagnostic, Handler, Kdump, Severity, Store, Ticket, handler_key, load, read_key};
 use crate::handler;
+use booth_core::kdump::INTERVALS;
 use booth_core::lease;
 use booth_core::member::MemberKind;
 use booth_core::settings::{Mode, PrerequisiteScope, ValidityUnit};
 use booth_core::sink::HandlerKind;
 use booth_core::time::Millis;
 use std::fmt::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a check has found.
 #[derive(Debug)]
@@ -32,11 +33,9 @@ impl Check {
 /// Reads a configuration file and its key file, and words what it understood.
 pub fn check(path: &Path) -> Check {
     let (mut configuration, mut diagnostics) = load(path);
-    if let Some(authfile) = configuration.as_ref().and_then(|configuration| configuration.authfile.as_ref())
-        && let Err(error) = read_key(&authfile.path)
-    {
-        let line = Some(authfile.line);
-        diagnostics.push(Diagnostic { line, ..Diagnostic::about_file(path, error.to_string()) });
+    let bad_keys = configuration.as_ref().map(|configuration| bad_keys(path, configuration)).unwrap_or_default();
+    if !bad_keys.is_empty() {
+        diagnostics.extend(bad_keys);
         diagnostics.sort_by_key(|diagnostic| diagnostic.line.unwrap_or(u32::MAX));
         configuration = None;
     }
@@ -46,6 +45,17 @@ pub fn check(path: &Path) -> Check {
     }
     let understood = configuration.as_ref().map(describe);
     Check { configuration, diagnostics, understood }
+}
+
+/// What is wrong with the key files.
+fn bad_keys(path: &Path, configuration: &Configuration) -> Vec<Diagnostic> {
+    let authfile = configuration.authfile.iter().map(|file| (&file.path, file.line));
+    let of_nodes = configuration.kdump.keys.iter().map(|key| (&key.path, key.line));
+    let bad = |(file, line): (&PathBuf, u32)| {
+        let error = read_key(file).err()?;
+        Some(Diagnostic { line: Some(line), ..Diagnostic::about_file(path, error.to_string()) })
+    };
+    authfile.chain(of_nodes).filter_map(bad).collect()
 }
 
 /// Warnings of programs that could not be run on this host, one for each line. Names that are looked up
@@ -88,7 +98,10 @@ pub fn describe(configuration: &Configuration) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = describe_process(&mut text, configuration);
-    let _ = describe_members(&mut text, configuration);
+    let _ = describe_listener(&mut text, configuration);
+    if !configuration.members.is_empty() {
+        let _ = describe_members(&mut text, configuration);
+    }
     for ticket in &configuration.tickets {
         let _ = describe_ticket(&mut text, configuration, ticket);
     }
@@ -127,6 +140,23 @@ fn describe_process(out: &mut String, configuration: &Configuration) -> fmt::Res
         ValidityUnit::Milliseconds => "milliseconds",
     };
     writeln!(out, "  validities on the wire in {unit}, debug {}", configuration.debug)
+}
+
+fn describe_listener(out: &mut String, configuration: &Configuration) -> fmt::Result {
+    let Kdump { listen: Some(listen), settings, keys } = &configuration.kdump else { return Ok(()) };
+    let auth = if settings.require_auth { ", signed messages only" } else { "" };
+    match listen.address {
+        Some(address) => writeln!(out, "listens for dumping nodes at {address} port {}{auth}", listen.port)?,
+        None => writeln!(out, "listens for dumping nodes at port {}{auth}", listen.port)?,
+    }
+    let silence = Span(Millis(settings.interval.0.saturating_mul(INTERVALS)));
+    writeln!(out, "  a dump ends after {silence} of silence, lookback {}", Span(settings.lookback))?;
+    for key in keys {
+        write!(out, "  {} signs with {}", key.node, key.path.display())?;
+        key.addresses.iter().try_for_each(|address| write!(out, " {address}"))?;
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 fn describe_members(out: &mut String, configuration: &Configuration) -> fmt::Result {

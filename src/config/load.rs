@@ -17,6 +17,8 @@ pub const DIRECTORY: &str = "/etc/booth";
 pub const DEFAULT_FILE: &str = "/etc/booth/booth.conf";
 /// The file of booth 0.1, taken where none is given and [`DEFAULT_FILE`] does not exist.
 pub const OLD_FILE: &str = "/etc/sysconfig/booth";
+/// The file that a listener for dumping nodes is called after where there is none.
+const LISTENER_FILE: &str = "/etc/booth/kdump.conf";
 /// The longest file, in bytes: room for the most tickets with all their keys and comments.
 pub const MAX_FILE: usize = 4 * 1024 * 1024;
 
@@ -58,6 +60,15 @@ pub fn load(path: &Path) -> (Option<Configuration>, Vec<Diagnostic>) {
             (None, vec![Diagnostic::about_file(path, text)])
         }
     }
+}
+
+/// As [`load`], for a listener for dumping nodes alone: where the usual file does not exist, it listens at the usual
+/// port.
+pub fn load_listener(path: &Path) -> (Option<Configuration>, Vec<Diagnostic>) {
+    if path == Path::new(DEFAULT_FILE) && !path.exists() {
+        return parse(b"kdump-listen = 7410\n", Path::new(LISTENER_FILE), &mut resolve);
+    }
+    load(path)
 }
 
 /// The addresses of a host, by the system's resolver and in its order, as the reference does.

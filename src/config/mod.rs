@@ -6,13 +6,14 @@
 //! not check again. [`load`] reads files and asks the system's resolver, [`read_key`] reads the key,
 //! [`check`] words what was understood.
 //!
-//! The syntax is booth's (boothd(8)), with five keys more: `store`, `journal`,
-//! `allow-address-translation`, `release-handler`, `on-stuck-revoke`.
+//! The syntax is booth's (boothd(8)), with keys of our own beside its; [`KEYS`] says which. A file without any
+//! member is complete where it is a listener's for dumping nodes alone ([`Kdump`]).
 
 mod argument;
 mod check;
 mod core_settings;
 mod diagnostic;
+mod kdump;
 mod key;
 mod keys;
 mod legacy;
@@ -25,10 +26,11 @@ mod value;
 pub use argument::{Argument, ArgumentTooLong, CANNOT_FIND_MYSELF};
 pub use check::{Check, check, describe};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Severity};
+pub use kdump::{Kdump, Listen, NodeKey};
 pub use key::{KeyFileError, MAX_SECRET, MIN_SECRET, Secret, read_key};
 pub use keys::{KEYS, KeySpec, Place, key};
 pub use line::{MAX_KEY, MAX_VALUE};
-pub use load::{DEFAULT_FILE, DIRECTORY, MAX_FILE, OLD_FILE, find_file, load, resolve};
+pub use load::{DEFAULT_FILE, DIRECTORY, MAX_FILE, OLD_FILE, find_file, load, load_listener, resolve};
 pub use parse::{Resolver, parse};
 pub use value::{MAX_RETRIES, MAX_TIME, MIN_RETRIES};
 
@@ -54,7 +56,7 @@ pub struct Configuration {
     /// `port`, for UDP and TCP.
     pub port: u16,
     /// `site` and `arbitrator`, in the order of the file; at least one site, at most 16 in all, no
-    /// two with one address or one id.
+    /// two with one address or one id. None, and no tickets, where the file is a listener's alone.
     pub members: Vec<Member>,
     /// `authfile`; read it with [`read_key`].
     pub authfile: Option<AuthFile>,
@@ -78,6 +80,8 @@ pub struct Configuration {
     pub unit: ValidityUnit,
     /// The tickets, in the order of the file.
     pub tickets: Vec<Ticket>,
+    /// The keys that begin with `kdump-`.
+    pub kdump: Kdump,
 }
 
 /// A member of the geo cluster.

@@ -6,7 +6,9 @@ use super::legacy::OldTicket;
 use super::line::{self, Entry};
 use super::ticket::{Known, TicketDraft};
 use super::value;
-use super::{Account, AuthFile, Configuration, DEFAULT_PORT, JOURNAL_DIRECTORY, MAX_FILE, Member, Store, Ticket};
+use super::{
+    Account, AuthFile, Configuration, DEFAULT_PORT, JOURNAL_DIRECTORY, Kdump, MAX_FILE, Member, Store, Ticket,
+};
 use booth_core::member::{MAX_MEMBERS, MemberKind, SiteId};
 use booth_core::settings::{MAX_TICKETS, Mode, Name, ValidityUnit};
 use booth_core::time::Millis;
@@ -26,7 +28,7 @@ const MAX_SKEW_SECONDS: u32 = 2_147_483;
 ///
 /// Returns the configuration, when there is no error, and all that was found, by line. Any bytes
 /// are taken; time and memory are bounded by their number, the resolver is asked at most once for
-/// each of 16 members. `path` is named in diagnostics, and its stem is the default `name`.
+/// each of 16 members and 32 nodes with a `kdump-key`. `path` is named in diagnostics, and its stem is the default `name`.
 pub fn parse(bytes: &[u8], path: &Path, resolver: &mut Resolver<'_>) -> (Option<Configuration>, Vec<Diagnostic>) {
     let mut found = Diagnostics::new(path);
     if bytes.len() > MAX_FILE {
@@ -81,6 +83,7 @@ struct Global {
     /// Outer `None`: not configured; inner `None`: switched off.
     journal: Option<Option<PathBuf>>,
     allow_address_translation: bool,
+    kdump: Kdump,
 }
 
 impl Default for Global {
@@ -101,6 +104,7 @@ impl Default for Global {
             store: Store::Pacemaker,
             journal: None,
             allow_address_translation: false,
+            kdump: Kdump::default(),
         }
     }
 }
@@ -134,6 +138,7 @@ impl<'p, 'r> Parser<'p, 'r> {
             "ticket" => self.ticket(line, value),
             "site" => self.member(line, MemberKind::Site, value),
             "arbitrator" => self.member(line, MemberKind::Arbitrator, value),
+            "kdump-key" => self.kdump_key(line, value),
             _ if self.take_ticket_key(line, key, value) => {}
             _ => match keys::key(key) {
                 Some(spec) if spec.place == Place::Global => self.take_global_key(line, spec.name, value),
@@ -191,6 +196,18 @@ impl<'p, 'r> Parser<'p, 'r> {
                  votes for nobody until expire + acquire-after have passed; expected a file, or no journal line",
             );
         }
+    }
+
+    fn kdump_key(&mut self, line: u32, value: &str) {
+        let taken = self.global.kdump.take_key(line, value, self.resolver);
+        if let Some(Some(warning)) = self.found.ok(line, taken) {
+            self.found.warn(line, warning);
+        }
+    }
+
+    /// Whether the file is for a listener for dumping nodes and says nothing of a geo cluster.
+    fn is_listener(&self) -> bool {
+        self.members.is_empty() && !self.members_refused && self.is_given("kdump-listen")
     }
 
     fn is_given(&self, key: &str) -> bool {
@@ -334,12 +351,15 @@ impl<'p, 'r> Parser<'p, 'r> {
 
     fn finish(mut self, path: &Path, last_line: u32) -> (Option<Configuration>, Vec<Diagnostic>) {
         self.end_ticket();
-        if self.drafts.is_empty() {
+        if self.drafts.is_empty() && !self.is_listener() {
             self.found.warn(last_line, "no ticket; expected at least one: ticket = NAME");
         }
         let (members, drafts) = (self.members.len(), std::mem::take(&mut self.drafts));
         let tickets = drafts.into_iter().filter_map(|draft| draft.finish(members, &mut self.found)).collect::<Vec<_>>();
-        self.check_members(last_line, &tickets);
+        if !self.is_listener() || !tickets.is_empty() {
+            self.check_members(last_line, &tickets);
+        }
+        self.check_listener();
         let name = self.name(path);
         let configuration = match name {
             Some(name) if !self.found.has_errors() => Some(Configuration {
@@ -360,10 +380,26 @@ impl<'p, 'r> Parser<'p, 'r> {
                 allow_address_translation: self.global.allow_address_translation,
                 unit: self.unit,
                 tickets,
+                kdump: self.global.kdump,
             }),
             _ => None,
         };
         (configuration, self.found.finish())
+    }
+
+    fn check_listener(&mut self) {
+        let line = |key: &str| self.given.iter().find(|(given, _)| *given == key).map(|(_, line)| *line);
+        let keys = &self.global.kdump.keys;
+        if let (None, Some(first)) = (line("kdump-listen"), keys.first()) {
+            self.found.warn(first.line, "kdump-key without kdump-listen: nobody listens; expected kdump-listen = 7410");
+        }
+        if let (true, true, Some(line)) =
+            (self.global.kdump.settings.require_auth, keys.is_empty(), line("kdump-require-auth"))
+        {
+            let text =
+                "kdump-require-auth, but no node has a key: no node is ever heard; expected kdump-key = NODE FILE";
+            self.found.warn(line, text);
+        }
     }
 
     fn check_members(&mut self, last_line: u32, tickets: &[Ticket]) {
@@ -438,6 +474,9 @@ impl Global {
             "store" => self.store = value::store(text)?,
             "journal" => self.journal = Some(value::journal(text)?),
             "allow-address-translation" => self.allow_address_translation = value::yes_or_no(key, text)?,
+            "kdump-listen" | "kdump-interval" | "kdump-lookback" | "kdump-require-auth" => {
+                self.kdump.take(key, text)?
+            }
             _ => return Err(format!("Unexpected keyword \"{key}\"")),
         }
         Ok(())

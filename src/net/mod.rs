@@ -1,13 +1,15 @@
-//! The network: datagrams between members, and clients on streams.
+//! The network: datagrams between members and of dumping nodes, and clients on streams.
 
 pub mod client;
 pub mod connection;
+pub mod kdump;
 pub mod peer;
 pub mod stream;
 
+use nix::sys::socket::SockaddrStorage;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A socket could not be bound.
 #[derive(Debug)]
@@ -46,4 +48,9 @@ impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }
+}
+
+fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
 }

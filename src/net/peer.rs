@@ -4,7 +4,7 @@
 //! is longer than any message is cut short by the kernel and handed on one byte too long, so that the
 //! core drops and counts it like every other bad one.
 
-use super::BindError;
+use super::{BindError, ip_of};
 use booth_core::member::{MAX_MEMBERS, MemberIndex};
 use booth_core::settings::TicketIndex;
 use booth_core::wire::MAX_MESSAGE;
@@ -187,11 +187,6 @@ impl PeerSender {
         // The kernel's buffer is full: these are lost, as any datagram may be.
         receivers.iter().skip(done).for_each(|receiver| failed(*receiver));
     }
-}
-
-fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
 }
 
 /// Asks for room for `datagrams` in each direction. What the kernel does not give is no error:

@@ -10,7 +10,7 @@
 //! a link is therefore not followed, and a file that has other names is refused.
 
 use super::StartError;
-use booth_core::member::{MemberKind, SiteId};
+use booth_core::member::SiteId;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{Gid, Uid};
@@ -30,11 +30,11 @@ const ATTEMPTS: usize = 5;
 /// Who holds the lock: what stands in the file.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Site or arbitrator.
-    pub kind: MemberKind,
+    /// `site`, `arbitrator`, or `kdump` for who is no member.
+    pub kind: &'static str,
     /// The configuration's name.
     pub configuration: String,
-    /// The member's number on the wire.
+    /// The member's number on the wire; 0: none.
     pub id: SiteId,
     /// The member's address.
     pub address: IpAddr,
@@ -177,10 +177,6 @@ fn content(pid: u32, state: State, identity: &Identity) -> String {
     let state = match state {
         State::Starting => "starting",
         State::Started => "started",
-    };
-    let kind = match kind {
-        MemberKind::Site => "site",
-        MemberKind::Arbitrator => "arbitrator",
     };
     format!(
         "booth_pid={pid} booth_state={state} booth_type={kind} booth_cfg_name='{configuration}' booth_id={} \

@@ -2,7 +2,6 @@
 //! a link), and its command line reads as the reference daemon's,
 //! `boothd FILE site for [ADDRESS]:PORT`: resource agents find it by `boothd.*FILE`.
 
-use booth_core::member::MemberKind;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -14,12 +13,8 @@ pub const PROCESS_NAME: &std::ffi::CStr = c"boothd";
 ///
 /// The arguments must have been read: [`std::env::args`] no longer gives them afterwards. The command
 /// line is cut where it is longer than the one that the process was started with.
-pub fn set(configuration: &Path, kind: MemberKind, address: IpAddr, port: u16) {
+pub fn set(configuration: &Path, kind: &str, address: IpAddr, port: u16) {
     let _ = nix::sys::prctl::set_name(PROCESS_NAME);
-    let kind = match kind {
-        MemberKind::Site => "site",
-        MemberKind::Arbitrator => "arbitrator",
-    };
     let title = format!("boothd {} {kind} for [{address}]:{port}", configuration.display());
     if let Some((start, length)) = arguments_area() {
         // SAFETY: by `arguments_area` these bytes are the strings of argv. They lie above the stack

@@ -1,0 +1,126 @@
+//! The listener that `fence_kdump` starts where none is there.
+//!
+//! A datagram goes to one socket, whatever is done to share a port: SO_REUSEPORT deals messages out among the
+//! agents, and each would miss those of the others. So one process has the port and serves all: whoever finds
+//! nobody starts it, in the background and in a session of its own, so that an agent that Pacemaker kills takes
+//! nothing along. It is found as any listener is ([`place::socket`]), serves until nobody has waited for
+//! [`IDLE`], and then leaves port and name behind. Who waits and loses it starts another.
+//!
+//! Two that start one at the same time are kept apart by a lock. It is on a file that stays: were it removed,
+//! two could hold locks on two files of one name.
+
+use crate::clock;
+use crate::config::{Kdump, Listen};
+use crate::control;
+use crate::kdump::alone::{Alone, Parts};
+use crate::kdump::memory::MemoryFile;
+use crate::kdump::{Listener, place};
+use crate::log::destination::Destination;
+use crate::log::{Level, Log};
+use crate::net::kdump::KdumpReceiver;
+use crate::process::StartError;
+use crate::process::detach::{self, Side};
+use booth_core::time::Millis;
+use mio::net::UnixListener;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// How long it stays when nobody waits: longer than an agent takes from starting it to asking it.
+const IDLE: Millis = Millis(3_000);
+/// What the process is called in syslog.
+const TAG: &str = "fence_kdump";
+
+/// All that the background process holds.
+struct Opened {
+    listener: Listener,
+    control: UnixListener,
+    file: control::SocketFile,
+    lock: File,
+}
+
+/// Starts a listener in the background; when this returns, it can be asked. `false`: another one has been started
+/// meanwhile, or has not left yet.
+///
+/// # Errors
+/// Where it cannot listen, in words that say why.
+pub fn start(port: u16, directory: &Path) -> Result<bool, StartError> {
+    let directory = std::path::absolute(directory).map_err(|error| failed(directory, &error))?;
+    // Of the open file, not of the process: it passes to the child (flock(2)).
+    let Some(lock) = lock(port, &directory)? else { return Ok(false) };
+    let readiness = match detach::detach()? {
+        Side::Parent(result) => return result.map(|()| true),
+        Side::Child(readiness) => readiness,
+    };
+    let opened = open(port, &directory, lock).and_then(|opened| {
+        let log = Destination::syslog(TAG).map_err(|error| StartError(format!("cannot open the log: {error}")))?;
+        let Opened { listener, control, file, lock } = opened;
+        let log = Log::new(log, Level::Info);
+        let parts = Parts { listener, control, log, watchdog: None, idle: Some(IDLE) };
+        let alone = Alone::new(parts).map_err(|error| StartError(format!("cannot set up the event loop: {error}")))?;
+        Ok((alone, file, lock))
+    });
+    let status = match opened {
+        Ok((mut alone, file, lock)) => {
+            readiness.ready();
+            let result = alone.run();
+            alone.log().finish(clock::read());
+            // The name goes before the lock: whoever gets the lock then makes a name of its own.
+            drop((file, alone));
+            drop(lock);
+            i32::from(result.is_err())
+        }
+        Err(error) => {
+            readiness.failed(&error);
+            1
+        }
+    };
+    std::process::exit(status);
+}
+
+/// Whether a listener could be started; it is not.
+///
+/// # Errors
+/// Why it could not.
+pub fn could_start(port: u16, directory: &Path) -> Result<(), StartError> {
+    let Some(_lock) = lock(port, directory)? else {
+        return Err(StartError("another fence_kdump is starting a listener".to_owned()));
+    };
+    let listen = Listen { address: None, port };
+    KdumpReceiver::open(listen).map(drop).map_err(|error| StartError(error.to_string()))
+}
+
+fn open(port: u16, directory: &Path, lock: File) -> Result<Opened, StartError> {
+    let configuration = Kdump { listen: Some(Listen { address: None, port }), ..Kdump::default() };
+    let listener = Listener::open(&configuration, Vec::new(), (MemoryFile::off(), Vec::new()))
+        .map_err(|error| StartError(error.to_string()))?;
+    let socket = place::socket(directory, port);
+    // With lock and port ours, a link there leads to a listener that has gone.
+    if fs::read_link(&socket).is_ok() {
+        fs::remove_file(&socket).map_err(|error| failed(&socket, &error))?;
+    }
+    let (control, file) = control::open(&socket, None).map_err(|error| StartError(error.to_string()))?;
+    Ok(Opened { listener, control, file, lock })
+}
+
+/// Takes the lock of those who start a listener; `None`: somebody has it.
+fn lock(port: u16, directory: &Path) -> Result<Option<File>, StartError> {
+    if !directory.exists() {
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(directory);
+        made.map_err(|error| failed(directory, &error))?;
+    }
+    let path = directory.join(format!("fence_kdump-{port}.lock"));
+    let flags = libc::O_NOFOLLOW;
+    let opened =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
+    let file = opened.map_err(|error| failed(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> StartError {
+    StartError(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,344 @@
+//! Listening for nodes that write their dump: what a daemon that serves tickets does beside, and what
+//! `boothd kdump` and, where neither runs, `fence_kdump` do alone.
+//!
+//! A [`Listener`] is a guest in an event loop: it is handed events, the time, the log and the requests of the
+//! control socket that are its own, and names its next deadline. What counts is decided in
+//! [`booth_core::kdump`]; here are the sockets ([`crate::net::kdump`]), the file that remembers ([`memory`]), the
+//! words of requests and answers ([`request`]), where others find the listener ([`place`]), and the loop of one
+//! that is alone ([`alone`]). It knows nothing of tickets. On the path of a datagram nothing is allocated.
+
+pub mod alone;
+pub mod ask;
+pub mod daemon;
+pub mod memory;
+pub mod place;
+pub mod request;
+
+use crate::clock;
+use crate::config::{self, Configuration, Kdump, KeyFileError, NodeKey};
+use crate::counters;
+use crate::log::{Level, Log};
+use crate::net::BindError;
+use crate::net::client::Clients;
+use crate::net::kdump::KdumpReceiver;
+use crate::process::StartError;
+use booth_core::input::ClientId;
+use booth_core::kdump::{DropReason, Heard, Memory, Node, Table};
+use booth_core::time::{Instant, Now};
+use booth_core::wire::kdump::{DropReason as Malformed, Key};
+use memory::MemoryFile;
+use mio::{Registry, Token};
+use std::fmt::{self, Write};
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+/// How many slots a control socket needs beyond those for other requests: one for each waiter.
+pub const SLOTS: usize = booth_core::kdump::MAX_WAITERS;
+/// So many batches are more than a socket holds.
+const DRAIN: usize = 64;
+/// Why a datagram was dropped, in the order of [`number`].
+const REASONS: [&str; 7] = [
+    "too short",
+    "wrong magic",
+    "wrong version",
+    "not signed where it must be",
+    "wrong signature",
+    "sent before",
+    "held back on its way",
+];
+
+/// The listener.
+pub struct Listener {
+    receiver: KdumpReceiver,
+    table: Box<Table>,
+    memory: MemoryFile,
+    /// What is to be remembered is not on disk yet.
+    unsaved: bool,
+    counters: Counters,
+}
+
+/// What has been counted since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    heard: u64,
+    unlisted: u64,
+    dropped: [u64; REASONS.len()],
+    save_failures: u64,
+}
+
+/// What is to be done about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// It is not about dumping nodes.
+    NotMine,
+    /// The answer is written.
+    Answered,
+    /// [`Listener::next_answer`] will have the rest of the answer.
+    Later,
+}
+
+impl Listener {
+    /// A listener as configured, with its sockets bound.
+    ///
+    /// # Errors
+    /// Where a socket cannot be bound.
+    pub fn open(
+        configuration: &Kdump,
+        keys: Vec<Key>,
+        memory: (MemoryFile, Vec<Memory>),
+    ) -> Result<Listener, BindError> {
+        let receiver = KdumpReceiver::open(configuration.listen.unwrap_or_default())?;
+        let node =
+            |(known, key): (&NodeKey, Key)| Node { name: known.node.clone(), key, addresses: known.addresses.clone() };
+        let mut table = Box::new(Table::new(configuration.settings, configuration.keys.iter().zip(keys).map(node)));
+        let (memory, memories) = memory;
+        let now = clock::read();
+        memories.iter().for_each(|memory| table.restore(now, memory));
+        Ok(Listener { receiver, table, memory, unsaved: false, counters: Counters::default() })
+    }
+
+    /// Has the poll watch the sockets, with `first` and the tokens behind it.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    pub fn register(&mut self, registry: &Registry, first: Token) -> io::Result<()> {
+        self.receiver.register(registry, first)
+    }
+
+    /// Something has happened to one of the sockets; `false`: the token is not one of ours.
+    pub fn on_event(&mut self, token: Token) -> bool {
+        self.receiver.on_event(token)
+    }
+
+    /// Whether there is work that no event will announce.
+    pub fn has_more(&self) -> bool {
+        self.receiver.has_more()
+    }
+
+    /// When somebody's time is over.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.table.next_deadline()
+    }
+
+    /// How many wait.
+    pub fn waiters(&self) -> usize {
+        self.table.waiters()
+    }
+
+    /// Takes what has come, up to a limit for one turn.
+    pub fn receive(&mut self, now: Now, log: &mut Log) {
+        if !self.receiver.has_more() {
+            return;
+        }
+        let Listener { receiver, table, memory, unsaved, counters } = self;
+        receiver.receive(|source, bytes| match table.receive(now, source, bytes) {
+            Ok(heard) => {
+                counters.heard += 1;
+                counters.unlisted += u64::from(!heard.listed);
+                *unsaved |= heard.remember;
+                if *unsaved {
+                    save(memory, table, now, unsaved, counters, log);
+                }
+                say_heard(log, now, table, &heard);
+            }
+            Err(reason) => {
+                counters.dropped[number(reason)] += 1;
+                say_dropped(log, now, source.to_canonical(), reason);
+            }
+        });
+    }
+
+    /// Looks at a request; `out` gets the answer, or the part of it that there is at once.
+    pub fn request(&mut self, now: Now, client: ClientId, line: &[u8], out: &mut String, log: &mut Log) -> Reaction {
+        let Some(parsed) = request::parse(line) else { return Reaction::NotMine };
+        match parsed {
+            Ok(request::Request::List) => self.list(now, out),
+            Ok(request::Request::Listening) => {
+                // A `String` takes everything.
+                let _ = writeln!(out, "{}", self.receiver);
+            }
+            Ok(request::Request::Wait(time, wait)) => {
+                self.drain(now, log);
+                if self.table.wait(now.boot, client, now.boot + time, *wait) {
+                    request::waiting(out);
+                    return Reaction::Later;
+                }
+                request::refuse(out, "too many wait already");
+            }
+            Err(why) => request::refuse(out, why),
+        }
+        Reaction::Answered
+    }
+
+    /// Takes all that has come before a wait. A process that was stopped for minutes finds messages of minutes ago
+    /// in its sockets, and they are not to pass for an answer.
+    fn drain(&mut self, now: Now, log: &mut Log) {
+        self.receiver.look_again();
+        for _ in 0..DRAIN {
+            self.receive(now, log);
+        }
+    }
+
+    /// The next waiter that is done; `out` gets its answer.
+    pub fn next_answer(&mut self, now: Instant, out: &mut String) -> Option<ClientId> {
+        let finished = self.table.next_finished(now)?;
+        request::tell(out, &finished.heard);
+        Some(finished.client)
+    }
+
+    /// Hands out all answers that are ready; `text` is where they are written.
+    pub fn answer(&mut self, now: Instant, control: &mut Clients, text: &mut String) {
+        text.clear();
+        while let Some(client) = self.next_answer(now, text) {
+            control.reply(now, client, text.as_bytes(), true);
+            text.clear();
+        }
+    }
+
+    /// The client has gone.
+    pub fn leave(&mut self, client: ClientId) {
+        self.table.leave(client);
+    }
+
+    fn list(&self, now: Now, out: &mut String) {
+        for source in self.table.sources() {
+            let state = if self.table.is_dumping(now.boot, source) { "dumping" } else { "finished" };
+            let (first, last) = (now.wall_at(source.first), now.wall_at(source.last));
+            let (first, last) = (clock::local_time(first), clock::local_time(last));
+            // A `String` takes everything.
+            let _ = write!(out, "{}: {state}, first seen {first}, last seen {last}, ", source.address);
+            let _ = match source.node {
+                Some(node) => writeln!(out, "messages: {}, signed by {}", source.count, self.table.name(node)),
+                None => writeln!(out, "messages: {}, not signed", source.count),
+            };
+        }
+    }
+
+    /// Appends a line for each counter that is not zero.
+    pub fn describe(&self, out: &mut String) {
+        let Counters { heard, unlisted, dropped, save_failures } = self.counters;
+        counters::line(out, format_args!("messages of dumping nodes"), heard);
+        for (reason, count) in REASONS.iter().zip(dropped).filter(|(_, count)| *count > 0) {
+            counters::line(out, format_args!("messages of dumping nodes dropped, {reason}"), count);
+        }
+        if unlisted > 0 {
+            counters::line(out, format_args!("messages of dumping nodes that were not listed"), unlisted);
+        }
+        if save_failures > 0 {
+            counters::line(out, format_args!("dumps that could not be remembered"), save_failures);
+        }
+    }
+}
+
+/// Where it listens.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.receiver.fmt(f)
+    }
+}
+
+/// Opens the file that remembers, where there is something to remember, and the sockets.
+///
+/// # Errors
+/// Where one of them cannot be opened.
+pub fn open(
+    configuration: &Configuration,
+    keys: Vec<Key>,
+    owner: Option<(u32, u32)>,
+    warn: &mut impl FnMut(&dyn fmt::Display),
+) -> Result<Listener, StartError> {
+    let memory = match &configuration.journal {
+        _ if keys.is_empty() => (MemoryFile::off(), Vec::new()),
+        None => {
+            warn(
+                &"kdump: the journal is switched off: after a restart a replay of an earlier dump passes for a new one",
+            );
+            (MemoryFile::off(), Vec::new())
+        }
+        Some(journal) => {
+            let path = journal.with_extension("kdump");
+            MemoryFile::open(&path, owner).map_err(|error| StartError(format!("{}: {error}", path.display())))?
+        }
+    };
+    Listener::open(&configuration.kdump, keys, memory).map_err(|error| StartError(error.to_string()))
+}
+
+/// Lets agents find the listener whose control socket this is.
+pub fn find_here(control: &Path, port: u16, warn: &mut impl FnMut(&dyn fmt::Display)) -> Option<place::Link> {
+    place::Link::make(control, port)
+        .map_err(|error| {
+            let path = place::socket(control.parent().unwrap_or(Path::new(".")), port);
+            warn(&format_args!("{}: {error}; fence_kdump will not find this listener", path.display()));
+        })
+        .ok()
+}
+
+/// Reads the keys of all nodes, in their order.
+///
+/// # Errors
+/// The first one that is refused, with its line.
+pub fn read_keys(configuration: &Kdump) -> Result<Vec<Key>, (u32, KeyFileError)> {
+    let read = |node: &NodeKey| match config::read_key(&node.path) {
+        Ok(secret) => Ok(Key::new(secret.bytes())),
+        Err(error) => Err((node.line, error)),
+    };
+    configuration.keys.iter().map(read).collect()
+}
+
+/// Writes down which dumps have begun. Where that fails they count all the same, since whoever waits may be
+/// about to cut a node's power; it is tried again with the next message.
+fn save(memory: &MemoryFile, table: &Table, now: Now, unsaved: &mut bool, counters: &mut Counters, log: &mut Log) {
+    match memory.save(table.memories(now)) {
+        Ok(()) => *unsaved = false,
+        Err(error) => {
+            counters.save_failures += 1;
+            let text = format_args!(
+                "kdump: the dump cannot be remembered over a restart, which a replay could then pass: {error}"
+            );
+            log.provoked(now, Level::Error, "kdump: not remembered", text);
+        }
+    }
+}
+
+fn say_heard(log: &mut Log, now: Now, table: &Table, heard: &Heard) {
+    if !heard.begins {
+        return;
+    }
+    let address = heard.address;
+    match heard.node {
+        Some(node) => {
+            let text =
+                format_args!("kdump: {} writes its dump, says its signed message from {address}", table.name(node));
+            log.provoked(now, Level::Info, "kdump: signed dump", text);
+        }
+        None => log.provoked(now, Level::Info, "kdump: dump", format_args!("kdump: {address} writes its dump")),
+    }
+}
+
+fn say_dropped(log: &mut Log, now: Now, source: IpAddr, reason: DropReason) {
+    let (why, limit) = match reason {
+        DropReason::Malformed(_) => ("", "kdump: no message"),
+        DropReason::NotAuthenticated => {
+            ("; is the key of its node there, and the node's name the same?", "kdump: unsigned")
+        }
+        DropReason::BadSignature => ("; is its key the same there and here?", "kdump: wrong signature"),
+        DropReason::Replayed => ("; a replay, or its clock was set back", "kdump: sent before"),
+        DropReason::Stale => ("; a replay, or our clock was set forward", "kdump: held back"),
+    };
+    let text = format_args!("kdump: datagram from {source} dropped: {}{why}", REASONS[number(reason)]);
+    log.provoked(now, Level::Warning, limit, text);
+}
+
+/// The place of a reason in [`REASONS`].
+fn number(reason: DropReason) -> usize {
+    match reason {
+        DropReason::Malformed(Malformed::BadSize) => 0,
+        DropReason::Malformed(Malformed::BadMagic) => 1,
+        DropReason::Malformed(Malformed::BadVersion) => 2,
+        DropReason::NotAuthenticated => 3,
+        DropReason::BadSignature => 4,
+        DropReason::Replayed => 5,
+        DropReason::Stale => 6,
+    }
+}
