@@ -287,8 +287,9 @@ fn open_listener(
     warn: &mut impl FnMut(&dyn std::fmt::Display),
 ) -> Result<(Option<Listener>, Option<Link>), StartError> {
     let Some(listen) = plan.configuration.kdump.listen else { return Ok((None, None)) };
-    let listener = dumping::open(&plan.configuration, plan.node_keys.clone(), owner, warn)?;
-    let link = dumping::find_here(&control::path_beside(&plan.lock_path), listen.port, warn);
+    let control = control::path_beside(&plan.lock_path);
+    let listener = dumping::open(&plan.configuration, plan.node_keys.clone(), owner, &control, warn)?;
+    let link = dumping::find_here(&control, listen.port, warn);
     Ok((Some(listener), link))
 }
 

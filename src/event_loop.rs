@@ -330,7 +330,7 @@ impl<'s> EventLoop<'s> {
                     control.reply(now, client, self.text.as_bytes(), false);
                     continue;
                 }
-                _ if reaction == Reaction::Answered => {}
+                _ if reaction != Reaction::NotMine => {}
                 Some(control::Request::Status) => self.describe_tickets(),
                 Some(control::Request::Stats) => self.describe_counters(&control.counters),
                 Some(control::Request::Peers) => {

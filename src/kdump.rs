@@ -74,6 +74,8 @@ pub enum Reaction {
     NotMine,
     /// The answer is written.
     Answered,
+    /// Somebody who stays wants the port. The answer of one who stays as well is written.
+    LeaveWanted,
     /// [`Listener::next_answer`] will have the rest of the answer.
     Later,
 }
@@ -158,6 +160,10 @@ impl Listener {
                 // A `String` takes everything.
                 let _ = writeln!(out, "{}", self.receiver);
             }
+            Ok(request::Request::Leave) => {
+                request::refuse(out, "this listener stays");
+                return Reaction::LeaveWanted;
+            }
             Ok(request::Request::Wait(time, wait)) => {
                 self.drain(now, log);
                 if self.table.wait(now.boot, client, now.boot + time, *wait) {
@@ -238,7 +244,8 @@ impl fmt::Display for Listener {
     }
 }
 
-/// Opens the file that remembers, where there is something to remember, and the sockets.
+/// Opens the file that remembers, where there is something to remember, and the sockets. An agent that stands in
+/// for a listener leaves its port to this one, whose control socket will be at `control`.
 ///
 /// # Errors
 /// Where one of them cannot be opened.
@@ -246,8 +253,11 @@ pub fn open(
     configuration: &Configuration,
     keys: Vec<Key>,
     owner: Option<(u32, u32)>,
+    control: &Path,
     warn: &mut impl FnMut(&dyn fmt::Display),
 ) -> Result<Listener, StartError> {
+    let port = configuration.kdump.listen.unwrap_or_default().port;
+    place::claim(control.parent().unwrap_or(Path::new(".")), port);
     let memory = match &configuration.journal {
         _ if keys.is_empty() => (MemoryFile::off(), Vec::new()),
         None => {

@@ -24,18 +24,19 @@ _booth() {
   [ "$COMP_CWORD" -le 1 ] && verb=''
   case $program:$verb in
     # table: bash booth
-    booth:) words='list grant revoke peers status daemon help version' ;;
+    booth:) words='list grant revoke peers status daemon kdump help version' ;;
     booth:list) words='-h --help -c --config -s --site' ;;
     booth:grant) words='-h --help -c --config -t --ticket -s --site -F --force -w --wait -C --commit' operand=ticket ;;
     booth:revoke) words='-h --help -c --config -t --ticket -s --site -w --wait' operand=ticket ;;
     booth:peers) words='-h --help -c --config -s --site' ;;
     booth:status) words='-h --help -c --config -l --lock-file -D --debug' ;;
     booth:daemon) words='-h --help -c --config -l --lock-file -S --foreground -D --debug -s --site' ;;
+    booth:kdump) words='-h --help -c --config -l --lock-file -S --foreground -D --debug' ;;
     booth:help) words='-h --help' ;;
     booth:version) words='-h --help' ;;
     # table: end
     # table: bash boothctl
-    boothctl:) words='list grant revoke peers status stats daemon guard check demo help version' ;;
+    boothctl:) words='list grant revoke peers status stats daemon guard kdump check demo help version' ;;
     boothctl:list) words='-h --help -c --config -s --site' ;;
     boothctl:grant) words='-h --help -c --config -t --ticket -s --site -F --force -w --wait -C --commit' operand=ticket ;;
     boothctl:revoke) words='-h --help -c --config -t --ticket -s --site -w --wait' operand=ticket ;;
@@ -44,6 +45,7 @@ _booth() {
     boothctl:stats) words='-h --help -c --config -l --lock-file' ;;
     boothctl:daemon) words='-h --help -c --config -l --lock-file -S --foreground -D --debug -s --site' ;;
     boothctl:guard) words='-h --help -c --config -l --lock-file -w --wait' ;;
+    boothctl:kdump) words='-h --help -c --config -l --lock-file -T --timeout' ;;
     boothctl:check) words='-h --help -c --config' operand=file ;;
     boothctl:demo) words='-h --help' ;;
     boothctl:help) words='-h --help' ;;

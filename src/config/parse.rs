@@ -189,13 +189,6 @@ impl<'p, 'r> Parser<'p, 'r> {
         }
         let outcome = self.global.take(line, key, value);
         self.found.ok(line, outcome);
-        if key == "journal" && value == "-" {
-            self.found.warn(
-                line,
-                "journal is switched off: this member forgets its votes and promises when it is restarted, and then \
-                 votes for nobody until expire + acquire-after have passed; expected a file, or no journal line",
-            );
-        }
     }
 
     fn kdump_key(&mut self, line: u32, value: &str) {
@@ -211,7 +204,12 @@ impl<'p, 'r> Parser<'p, 'r> {
     }
 
     fn is_given(&self, key: &str) -> bool {
-        self.given.iter().any(|(given, _)| *given == key)
+        self.line_of(key).is_some()
+    }
+
+    /// The last line with this key.
+    fn line_of(&self, key: &str) -> Option<u32> {
+        self.given.iter().find(|(given, _)| *given == key).map(|(_, line)| *line)
     }
 
     fn member(&mut self, line: u32, kind: MemberKind, value: &str) {
@@ -360,6 +358,7 @@ impl<'p, 'r> Parser<'p, 'r> {
             self.check_members(last_line, &tickets);
         }
         self.check_listener();
+        self.check_journal();
         let name = self.name(path);
         let configuration = match name {
             Some(name) if !self.found.has_errors() => Some(Configuration {
@@ -387,14 +386,23 @@ impl<'p, 'r> Parser<'p, 'r> {
         (configuration, self.found.finish())
     }
 
+    fn check_journal(&mut self) {
+        if let (Some(None), Some(line), false) = (&self.global.journal, self.line_of("journal"), self.is_listener()) {
+            self.found.warn(
+                line,
+                "journal is switched off: this member forgets its votes and promises when it is restarted, and then \
+                 votes for nobody until expire + acquire-after have passed; expected a file, or no journal line",
+            );
+        }
+    }
+
     fn check_listener(&mut self) {
-        let line = |key: &str| self.given.iter().find(|(given, _)| *given == key).map(|(_, line)| *line);
         let keys = &self.global.kdump.keys;
-        if let (None, Some(first)) = (line("kdump-listen"), keys.first()) {
+        if let (None, Some(first)) = (self.line_of("kdump-listen"), keys.first()) {
             self.found.warn(first.line, "kdump-key without kdump-listen: nobody listens; expected kdump-listen = 7410");
         }
         if let (true, true, Some(line)) =
-            (self.global.kdump.settings.require_auth, keys.is_empty(), line("kdump-require-auth"))
+            (self.global.kdump.settings.require_auth, keys.is_empty(), self.line_of("kdump-require-auth"))
         {
             let text =
                 "kdump-require-auth, but no node has a key: no node is ever heard; expected kdump-key = NODE FILE";

@@ -99,7 +99,7 @@ pub struct Source {
     pub count: u32,
 }
 
-/// All that is known of dumping nodes. Some 40 KB, so keep it in a box.
+/// All that is known of dumping nodes. Some 60 KB, so keep it in a box.
 #[derive(Debug)]
 pub struct Table {
     settings: Settings,

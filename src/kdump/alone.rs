@@ -2,7 +2,7 @@
 //! cause, each turn bounded, as [`crate::event_loop`] has it, with the sockets, the control socket, signals
 //! and a timer. `boothd kdump` runs it until a signal; `fence_kdump` until nobody waits any more.
 
-use super::{Listener, Reaction, SLOTS};
+use super::{Listener, Reaction, SLOTS, place};
 use crate::boot_timer::BootTimer;
 use crate::clock;
 use crate::control;
@@ -164,6 +164,13 @@ impl Alone {
                     continue;
                 }
                 Reaction::Answered => {}
+                Reaction::LeaveWanted if self.idle.is_some() => {
+                    // Who waits notices, and asks the one that comes.
+                    self.leaving = Some(signal::SIGTERM);
+                    self.text.clear();
+                    self.text.push_str(place::LEAVING);
+                }
+                Reaction::LeaveWanted => {}
                 Reaction::NotMine => match control::parse(line).filter(|_| good) {
                     Some(control::Request::Stats) => self.listener.describe(&mut self.text),
                     Some(control::Request::Version) => self.text.push_str(control::VERSION_LINE),

@@ -130,8 +130,8 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Listener, mio::net::Unix
         port: listen.port,
     };
     let lock = LockFile::acquire(&plan.lock_path, identity, owner)?;
-    let listener = super::open(configuration, plan.keys.clone(), raw(owner), &mut warn)?;
     let control_path = control::path_beside(&plan.lock_path);
+    let listener = super::open(configuration, plan.keys.clone(), raw(owner), &control_path, &mut warn)?;
     let (control, control_file) =
         control::open(&control_path, raw(owner)).map_err(|error| StartError(error.to_string()))?;
     let link = super::find_here(&control_path, listen.port, &mut warn);

@@ -5,13 +5,23 @@
 //! control socket of the daemon that listens at that port. Where none does, `fence_kdump` makes a socket of
 //! that name itself. A link that leads nowhere is as good as none.
 
+use crate::control;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Where listeners are found unless somebody says otherwise: beside the lock files.
 pub const DIRECTORY: &str = crate::process::lockfile::DIRECTORY;
+
+/// What a stand-in answers that leaves.
+pub const LEAVING: &str = "leaving\n";
+/// How long a stand-in may take to leave.
+const CLAIM: Duration = Duration::from_secs(2);
+/// How long to wait before it is looked for again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The link; removed with this value.
 #[derive(Debug)]
@@ -23,6 +33,17 @@ pub struct Link {
 /// The name under which the listener at this port is found in a directory.
 pub fn socket(directory: &Path, port: u16) -> PathBuf {
     directory.join(format!("fence_kdump-{port}.ctl"))
+}
+
+/// Has an agent that stands in for a listener leave its port, and waits until it has. Where there is none, or it is
+/// no stand-in, nothing happens: the port tells.
+pub fn claim(directory: &Path, port: u16) {
+    let socket = socket(directory, port);
+    let since = Instant::now();
+    // Whether a stand-in has left shows when nobody answers any more.
+    while since.elapsed() < CLAIM && control::ask(&socket, "kdump leave", CLAIM).is_ok_and(|word| word == LEAVING) {
+        thread::sleep(PAUSE);
+    }
 }
 
 impl Link {

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `kdump list` | a line for each source |
 //! | `kdump listening` | where it listens |
+//! | `kdump leave` | `leaving`, if it only stands in for one that stays ([`crate::fence`]) |
 //! | `kdump wait MILLISECONDS NODE...` | `waiting` at once; when all nodes were heard or the time is over, `heard ADDRESS` or `silent` for each, in their order |
 //!
 //! A NODE is its names and addresses with commas between. What cannot be done is answered by `refused: WHY`.
@@ -32,6 +33,8 @@ pub enum Request {
     List,
     /// Where do you listen?
     Listening,
+    /// Leave the port to me.
+    Leave,
     /// Tell when these are dumping.
     Wait(Millis, Box<Wait>),
 }
@@ -64,8 +67,9 @@ pub fn parse(line: &[u8]) -> Option<Result<Request, &'static str>> {
     Some(match (words.next(), words.next()) {
         (Some("list"), None) => Ok(Request::List),
         (Some("listening"), None) => Ok(Request::Listening),
+        (Some("leave"), None) => Ok(Request::Leave),
         (Some("wait"), Some(time)) => parse_wait(time, words),
-        _ => Err("expected kdump list, kdump listening or kdump wait MILLISECONDS NODE..."),
+        _ => Err("expected kdump list, kdump listening, kdump leave or kdump wait MILLISECONDS NODE..."),
     })
 }
 
