@@ -116,7 +116,8 @@ fn operands(spec: &VerbSpec) -> String {
 fn synopsis(program: Program, name: &str) -> String {
     let mut text = String::new();
     for spec in working_verbs(program) {
-        let called = if name == "boothd" && !matches!(spec.verb, Verb::Daemon | Verb::KdumpDaemon) { "booth" } else { name };
+        let called =
+            if name == "boothd" && !matches!(spec.verb, Verb::Daemon | Verb::KdumpDaemon) { "booth" } else { name };
         let _ = write!(text, "{}\\fB{called} {}\\fR", if text.is_empty() { "" } else { ".PP\n" }, spec.names[0]);
         for option in spec.options.iter().map(|opt| opt.spec()) {
             let value = option.value.map(|value| format!(" \\fI{value}\\fR")).unwrap_or_default();

@@ -32,7 +32,6 @@ const SOCKET_BUFFER: usize = 256 << 10;
 pub struct KdumpReceiver {
     sockets: heapless::Vec<Socket, SOCKETS>,
     first: Token,
-    headers: MultiHeaders<SockaddrStorage>,
     buffers: Box<[[u8; BUFFER]; BATCH]>,
     arrived: heapless::Vec<(IpAddr, usize), BATCH>,
 }
@@ -41,6 +40,9 @@ struct Socket {
     descriptor: OwnedFd,
     address: SocketAddr,
     more: bool,
+    /// Of its own: what the kernel writes there, the length of a source's address, is what the next call offers as
+    /// room. Shared with an IPv4 socket, it would cut IPv6 addresses short.
+    headers: MultiHeaders<SockaddrStorage>,
 }
 
 impl KdumpReceiver {
@@ -61,7 +63,10 @@ impl KdumpReceiver {
         for address in addresses.iter().map(|address| SocketAddr::new(*address, listen.port)) {
             match open(address) {
                 // There is room for as many as there are families.
-                Ok(descriptor) => drop(sockets.push(Socket { descriptor, address, more: true })),
+                Ok(descriptor) => {
+                    let headers = MultiHeaders::preallocate(BATCH, None);
+                    drop(sockets.push(Socket { descriptor, address, more: true, headers }));
+                }
                 // A kernel without IPv6, or one in which it is switched off.
                 Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) if listen.address.is_none() && address.is_ipv6() => {}
                 Err(error) => return Err(BindError::new("UDP", address, error.into())),
@@ -70,7 +75,6 @@ impl KdumpReceiver {
         Ok(KdumpReceiver {
             sockets,
             first: Token(0),
-            headers: MultiHeaders::preallocate(BATCH, None),
             buffers: Box::new([[0; BUFFER]; BATCH]),
             arrived: heapless::Vec::new(),
         })
@@ -128,9 +132,9 @@ impl KdumpReceiver {
         let mut slices: [_; BATCH] = std::array::from_fn(|_| {
             [IoSliceMut::new(buffers.next().map_or(Default::default(), |buffer| buffer.as_mut_slice()))]
         });
-        let descriptor = self.sockets[at].descriptor.as_raw_fd();
+        let Socket { descriptor, headers, .. } = &mut self.sockets[at];
         let flags = MsgFlags::MSG_DONTWAIT;
-        let Ok(results) = recvmmsg(descriptor, &mut self.headers, slices.iter_mut(), flags, None) else { return 0 };
+        let Ok(results) = recvmmsg(descriptor.as_raw_fd(), headers, slices.iter_mut(), flags, None) else { return 0 };
         for message in results {
             let source = message.address.as_ref().and_then(super::ip_of);
             // As many results as buffers, so there is room. Every datagram has a source.

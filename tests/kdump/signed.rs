@@ -1,0 +1,88 @@
+//! Nodes that have a key.
+
+use super::patience::wait_for;
+use super::place::{Place, Running, run};
+use booth_core::wire::kdump::{Announcement, Key, NodeId, encode_signed, sequence};
+use nix::sys::signal::Signal;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const KEY: &[u8] = b"a key of alpha's own";
+
+/// A signed message of node `localhost`, whose crash kernel is `uptime` seconds old.
+fn message(started: u32, number: u32, uptime: u32) -> Vec<u8> {
+    let announcement = Announcement { node: NodeId::of(b"localhost"), sequence: sequence(started, number), uptime };
+    encode_signed(&announcement, &Key::new(KEY)).to_vec()
+}
+
+fn wall() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32
+}
+
+/// A listener that knows the key of `localhost`, and one who waits for it.
+fn start(place: &Place) -> Running {
+    let key = place.key("alpha.key", KEY);
+    place.listen(&format!("kdump-key = localhost {}\n", key.display()))
+}
+
+fn dropped(place: &Place, reason: &str, count: u32) {
+    let line = format!("dropped, {reason}: {count}\n");
+    wait_for(&line, || place.stats().contains(&line));
+}
+
+#[test]
+fn an_unsigned_forged_or_repeated_message_does_not_count_and_a_signed_one_does() {
+    let place = Place::new("signed");
+    let _listener = start(&place);
+    let mut agent = Running::start(place.agent(&["-n", "localhost", "-t", "60"]));
+    agent.until("waiting for message");
+    place.dump("127.0.0.1");
+    dropped(&place, "not signed where it must be", 1);
+    let started = wall();
+    let mut forged = message(started, 1, 3);
+    forged[40] ^= 1;
+    place.send("127.0.0.1", &forged);
+    dropped(&place, "wrong signature", 1);
+    assert_eq!(run(&mut place.boothctl(&["list"])).stdout, "");
+    place.send("127.0.7.2", &message(started, 1, 3));
+    assert_eq!(agent.end().status, Some(0), "from whatever address");
+    let list = run(&mut place.boothctl(&["list"])).stdout;
+    assert!(list.contains("127.0.7.2: dumping") && list.ends_with("signed by localhost\n"), "{list}");
+    let mut second = Running::start(place.agent(&["-n", "localhost", "-t", "2"]));
+    second.until("waiting for message");
+    place.send("127.0.0.1", &message(started, 1, 3));
+    place.send("127.0.0.1", &message(started - 600, 9, 50));
+    dropped(&place, "sent before", 2);
+    assert_eq!(second.end().status, Some(1));
+}
+
+/// The listener is started anew. Somebody plays what the node sent before: its first message, and a later one
+/// that the listener has never heard.
+#[test]
+fn a_replay_does_not_pass_because_the_listener_was_restarted_and_the_dump_goes_on() {
+    let place = Place::new("replay");
+    let listener = start(&place);
+    let started = wall();
+    place.send("127.0.7.2", &message(started, 1, 100));
+    wait_for("it is heard", || place.stats().contains("messages of dumping nodes: 1\n"));
+    listener.signal(Signal::SIGKILL);
+    listener.end();
+    let _listener = start(&place);
+    place.send("127.0.7.2", &message(started, 1, 100));
+    dropped(&place, "sent before", 1);
+    // By its own clock this one was sent 60 s before it comes.
+    place.send("127.0.7.2", &message(started, 7, 40));
+    dropped(&place, "held back on its way", 1);
+    place.send("127.0.7.2", &message(started, 3, 100));
+    wait_for("it is heard", || place.stats().contains("messages of dumping nodes: 1\n"));
+}
+
+#[test]
+fn where_signatures_are_required_no_unsigned_message_counts() {
+    let place = Place::new("required");
+    let key = place.key("alpha.key", KEY);
+    let _listener = place.listen(&format!("kdump-key = localhost {}\nkdump-require-auth = yes\n", key.display()));
+    place.dump("127.0.7.2");
+    dropped(&place, "not signed where it must be", 1);
+    place.send("127.0.7.2", &message(wall(), 1, 1));
+    wait_for("it is heard", || place.stats().contains("messages of dumping nodes: 1\n"));
+}
