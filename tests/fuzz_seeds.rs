@@ -13,6 +13,8 @@ mod datagram;
 mod fixture;
 #[path = "fuzz/judge/journal.rs"]
 mod journal;
+#[path = "fuzz/judge/kdump.rs"]
+mod kdump;
 #[path = "fuzz/seeds.rs"]
 mod seeds;
 #[path = "fuzz/judge/step.rs"]
@@ -95,6 +97,11 @@ fn no_damage_makes_a_journal_lie() {
 #[test]
 fn no_text_of_a_store_is_taken_for_a_grant() {
     try_all("store", store::judge, 5_000);
+}
+
+#[test]
+fn no_datagram_passes_for_a_dump_that_is_none() {
+    try_all("kdump", kdump::judge, 5_000);
 }
 
 /// `tests/fuzz/run` runs what is declared, and what is declared has seeds.

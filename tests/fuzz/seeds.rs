@@ -7,11 +7,12 @@ use booth::journal::slot::{self, Entry};
 use booth_core::member::SiteId;
 use booth_core::sink::Record;
 use booth_core::time::{Millis, WallTime};
+use booth_core::wire::kdump::{self, Announcement, Key, NodeId};
 use std::fs;
 use std::path::Path;
 
 /// All targets.
-pub const TARGETS: [&str; 7] = ["datagram", "step", "client", "control", "configuration", "journal", "store"];
+pub const TARGETS: [&str; 8] = ["datagram", "step", "client", "control", "configuration", "journal", "store", "kdump"];
 
 /// Random numbers that are the same in each run (SplitMix64).
 pub struct Random(pub u64);
@@ -41,6 +42,7 @@ pub fn seeds(root: &Path, target: &str) -> Vec<Vec<u8>> {
         "configuration" => configurations(root),
         "journal" => journals(),
         "store" => answers(),
+        "kdump" => dumps(),
         _ => panic!("no target {target}; expected one of {TARGETS:?}"),
     }
 }
@@ -170,6 +172,34 @@ fn journals() -> Vec<Vec<u8>> {
     seeds.push([&foreign[..], &foreign].concat());
     // The first byte says what is done to it before it is read (see `judge/journal.rs`).
     (0..4).flat_map(|how| seeds.iter().map(move |seed| [&[how], &seed[..]].concat())).collect()
+}
+
+/// Messages, requests, and stories of nodes that dump and of those who wait for them (see `judge/kdump.rs`).
+fn dumps() -> Vec<Vec<u8>> {
+    const WAIT_FOR_ALPHA: [u8; 3] = [6, 0xE0, 0xC0];
+    const WAIT_FOR_TWO: [u8; 4] = [6, 0xE1, 9, 10];
+    const TEN_SECONDS: [u8; 2] = [0, 50];
+    let signed = |dump: u8, number: u8, uptime: u8| [3, 0, 1, dump, number, uptime];
+    let plain = |from: u8| [1, from];
+    let announcement = Announcement { node: NodeId::of(b"alpha"), sequence: kdump::sequence(1, 1), uptime: 1 };
+    let mut seeds = vec![
+        kdump::encode_plain().to_vec(),
+        kdump::encode_signed(&announcement, &Key::new(b"the key of alpha")).to_vec(),
+        b"kdump wait 60000 alpha,10.0.0.1,fd00::1 beta\n".to_vec(),
+    ];
+    seeds.extend((0..16).map(|seed| Random(200 + seed).bytes(400)));
+    for flags in 0..8 {
+        let story = [&[flags][..], &WAIT_FOR_ALPHA, &plain(1), &signed(1, 1, 3), &signed(1, 1, 3), &WAIT_FOR_ALPHA];
+        let late = [&TEN_SECONDS.repeat(4)[..], &signed(1, 2, 10), &signed(1, 3, 43), &signed(2, 1, 1)].concat();
+        seeds.push([story.concat(), late].concat());
+        let two = [&[flags][..], &plain(9), &WAIT_FOR_TWO, &plain(10), &TEN_SECONDS, &plain(9), &WAIT_FOR_TWO].concat();
+        seeds.push([&two[..], &TEN_SECONDS.repeat(7)].concat());
+        // More sources than there is room for, of which half have finished.
+        let flood = |first: u8| (first..first + 40).flat_map(plain).collect::<Vec<u8>>();
+        let full = [&[flags][..], &flood(100), &TEN_SECONDS.repeat(4), &flood(150), &signed(1, 1, 1)].concat();
+        seeds.push([full, flood(200), WAIT_FOR_TWO.repeat(40)].concat());
+    }
+    seeds
 }
 
 fn answers() -> Vec<Vec<u8>> {
