@@ -20,7 +20,7 @@ use crate::process::descriptors;
 use parameters::{Action, Family, Parameters, Wish};
 use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -126,7 +126,7 @@ enum Outcome {
     Failed(String),
 }
 
-fn wait(parameters: &Parameters, socket: &PathBuf, left: Duration, node: &Waited) -> Outcome {
+fn wait(parameters: &Parameters, socket: &Path, left: Duration, node: &Waited) -> Outcome {
     let begun = match ask::begin(socket, left, std::slice::from_ref(node)) {
         Ok(begun) => begun,
         Err(error) => {
