@@ -8,6 +8,8 @@
 #[path = "pacemaker/cluster.rs"]
 mod cluster;
 mod common;
+#[path = "pacemaker/fencing.rs"]
+mod fencing;
 #[path = "pacemaker/guard.rs"]
 mod guard;
 #[path = "pacemaker/host.rs"]
@@ -88,6 +90,18 @@ fn daemons_come_and_go() {
             ("node with the daemon killed", nodes::node_with_daemon_dies, OURS),
             ("daemon of the active site killed", guard::daemon_killed, BOTH),
             ("daemon of the active site frozen", guard::daemon_frozen, BOTH),
+        ],
+    );
+}
+
+/// A node that writes its dump counts as fenced, and one that says nothing is fenced by the next level.
+#[test]
+fn a_node_that_dumps_is_fenced_by_its_message() {
+    tell(
+        "a_node_that_dumps_is_fenced_by_its_message",
+        &[
+            ("fenced by a message", fencing::by_message, OURS),
+            ("no message: the next level", fencing::without_message, OURS),
         ],
     );
 }

@@ -22,8 +22,8 @@ use crate::process::StartError;
 use crate::process::detach::{self, Side};
 use booth_core::time::Millis;
 use mio::net::UnixListener;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// How long it stays when nobody waits: longer than an agent takes from starting it to asking it.
@@ -106,7 +106,9 @@ fn open(port: u16, directory: &Path, lock: File) -> Result<Opened, StartError> {
 /// Takes the lock of those who start a listener; `None`: somebody has it.
 fn lock(port: u16, directory: &Path) -> Result<Option<File>, StartError> {
     if !directory.exists() {
-        let made = DirBuilder::new().recursive(true).mode(0o755).create(directory);
+        // The mode whatever Pacemaker's umask is: a daemon that is not root may be the next to use it.
+        let made = DirBuilder::new().recursive(true).create(directory);
+        let made = made.and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o755)));
         made.map_err(|error| failed(directory, &error))?;
     }
     let path = directory.join(format!("fence_kdump-{port}.lock"));

@@ -90,6 +90,8 @@ pub fn directory(home: &Path, service: &str) -> std::path::PathBuf {
 pub struct Extra {
     pub resources: String,
     pub constraints: String,
+    /// Levels of the fencing topology.
+    pub fencing: String,
     pub properties: Vec<(&'static str, &'static str)>,
 }
 
@@ -111,11 +113,15 @@ fn configuration(name: &str, home: &Path, services: &[Service], extra: &Extra) -
     let properties: String = properties.iter().map(nvpair).collect();
     let primitives: String = services.iter().map(|service| service.primitive(home)).collect();
     let constraints: String = services.iter().map(Service::constraints).collect();
+    let fencing = match extra.fencing.as_str() {
+        "" => String::new(),
+        levels => format!("<fencing-topology>{levels}</fencing-topology>"),
+    };
     format!(
         "<cib crm_feature_set='3.0.0' validate-with='pacemaker-3.9' admin_epoch='0' epoch='1' num_updates='0'>\
          <configuration><crm_config><cluster_property_set id='cib-bootstrap-options'>{properties}\
          </cluster_property_set></crm_config><nodes/><resources>{primitives}{}</resources>\
-         <constraints>{constraints}{}</constraints></configuration><status/></cib>\n",
+         <constraints>{constraints}{}</constraints>{fencing}</configuration><status/></cib>\n",
         extra.resources, extra.constraints
     )
 }

@@ -194,6 +194,7 @@ impl Lab {
             }
         }
         symlink(Program::Ours.client(), sbin.join("boothctl")).unwrap();
+        symlink(env!("CARGO_BIN_EXE_fence_kdump"), sbin.join("fence_kdump")).unwrap();
         cluster::write_agents(&agents, self.plan.our_agent);
     }
 
@@ -203,6 +204,11 @@ impl Lab {
             true => FLOATING.to_owned(),
             false => self.network.address(number).to_string(),
         }
+    }
+
+    /// The address of a node itself.
+    pub fn node_address(&self, number: usize) -> String {
+        self.network.address(number).to_string()
     }
 
     fn configuration(&self) -> String {

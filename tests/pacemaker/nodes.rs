@@ -39,7 +39,7 @@ fn group(provider: &str, node: &str, address: bool) -> Extra {
             operations("booth"),
         ),
         constraints: format!("<rsc_location id='booth-place' rsc='booth-group' node='{node}' score='100'/>"),
-        properties: Vec::new(),
+        ..Extra::default()
     }
 }
 
