@@ -8,6 +8,7 @@ mod live;
 
 use booth_core::member::SiteId;
 use booth_core::time::WallTime;
+use booth_core::wire::kdump::{self, Announcement, NodeId};
 use booth_core::wire::{self, Command, Key, LeaderField, MAX_MESSAGE, Reason};
 use fixture::{ARBITRATOR, KEY, Peer, Words, id};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -49,9 +50,11 @@ fn write_configuration(folder: &Path, port: u16) {
     fs::write(&key, KEY).unwrap();
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     let text = format!(
-        "port = {port}\nauthfile = {key:?}\njournal = {:?}\nsite = 127.0.77.1\nsite = 127.0.77.2\n\
-         arbitrator = 127.0.77.3\nticket = \"T\"\nexpire = 2\ntimeout = 200ms\nretries = 3\nrenewal-freq = 1\n",
+        "port = {port}\nauthfile = {key}\njournal = {:?}\nsite = 127.0.77.1\nsite = 127.0.77.2\n\
+         arbitrator = 127.0.77.3\nkdump-listen = 127.0.77.9:{port}\nkdump-key = localhost {key}\n\
+         ticket = \"T\"\nexpire = 2\ntimeout = 200ms\nretries = 3\nrenewal-freq = 1\n",
         folder.join("state/journal"),
+        key = key.display(),
     );
     fs::write(folder.join("booth.conf"), text).unwrap();
 }
@@ -164,6 +167,27 @@ impl Scene {
         self.until("it still answers", Command::Status, |scene| scene.ask(Command::Status, 0));
     }
 
+    /// Messages of nodes that dump, good and bad ones, from many addresses.
+    fn dump(&mut self) {
+        let to = SocketAddr::new(Ipv4Addr::new(127, 0, 77, 9).into(), self.address.port());
+        self.term += 1;
+        for number in 0..100 {
+            let from = UdpSocket::bind((Ipv4Addr::new(127, 0, 78, number), 0)).unwrap();
+            let sequence = kdump::sequence(self.term, u32::from(number) + 1);
+            let announcement = Announcement { node: NodeId::of(b"localhost"), sequence, uptime: 3 };
+            let mut signed = kdump::encode_signed(&announcement, &kdump::Key::new(KEY));
+            from.send_to(&signed, to).unwrap();
+            signed[40] ^= 1;
+            from.send_to(&signed, to).unwrap();
+            from.send_to(&kdump::encode_plain(), to).unwrap();
+            from.send_to(b"nonsense", to).unwrap();
+        }
+        // Each turn takes some of them.
+        for _ in 0..100 {
+            self.until("it still answers", Command::Status, |scene| scene.ask(Command::Status, 0));
+        }
+    }
+
     /// A client's request for a text: the whole reply.
     fn list(&mut self, command: Command) -> Vec<u8> {
         let mut bytes = [0; MAX_MESSAGE];
@@ -185,7 +209,7 @@ fn the_daemon_allocates_nothing_after_its_start() {
     assert!(scene.allocations() > 0, "allocations are not counted: at its start a daemon needs some");
     // Once each, for what is set up at its first use (time zone, buffers of the C library).
     type Act = fn(&mut Scene);
-    let acts: [(&str, Act); 5] = [
+    let acts: [(&str, Act); 6] = [
         ("status queries", |scene| {
             for _ in 0..2_000 {
                 scene.until("it answers", Command::Status, |scene| scene.ask(Command::Status, 0));
@@ -193,6 +217,7 @@ fn the_daemon_allocates_nothing_after_its_start() {
         }),
         ("votes, renewals, the end of a lease", Scene::lead_for_a_while),
         ("bad datagrams", Scene::attack),
+        ("messages of dumping nodes", Scene::dump),
         ("a client's list", |scene| assert!(scene.list(Command::ClientList).ends_with(b"\n"))),
         ("a client's peers", |scene| assert!(scene.list(Command::ClientPeers).ends_with(b"\n"))),
     ];

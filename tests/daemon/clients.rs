@@ -1,6 +1,7 @@
 //! Clients that are slow, silent, broken or hostile hurt nobody but themselves.
 
 use super::support::{Daemon, KEY, PATIENCE, Place, request, signed, text_of, wait_for, wall};
+use booth::control::LONGEST_LINE;
 use booth_core::member::SiteId;
 use booth_core::time::WallTime;
 use booth_core::wire::{self, Command as Code, Outcome};
@@ -168,8 +169,8 @@ fn ten_thousand_control_connections_do_not_lock_an_administrator_out() {
 fn the_control_socket_takes_a_line_and_nothing_else() {
     let (place, daemon) = started("control");
     assert!(daemon.control("nonsense\n").starts_with("unknown request; expected one of: status"));
-    assert!(daemon.control(&"x".repeat(64)).starts_with("unknown request"));
-    assert!(daemon.control(&"x".repeat(332)).starts_with("unknown request"));
+    assert!(daemon.control(&"x".repeat(LONGEST_LINE)).starts_with("unknown request"));
+    assert!(daemon.control(&"x".repeat(LONGEST_LINE + 1)).starts_with("unknown request"));
     for seed in 1..20 {
         let mut stream = UnixStream::connect(place.control_socket()).unwrap();
         let _ = stream.write_all(&noise(seed, seed as usize * 100));

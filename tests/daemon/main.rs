@@ -5,6 +5,7 @@ mod bad_start;
 mod clients;
 mod datagrams;
 mod disk;
+mod dumping;
 mod journal;
 #[path = "../live/mod.rs"]
 mod live;
