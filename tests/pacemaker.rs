@@ -26,6 +26,8 @@ mod moves;
 mod nodes;
 #[path = "pacemaker/places.rs"]
 mod places;
+#[path = "pacemaker/readme.rs"]
+mod readme;
 #[path = "pacemaker/replacement.rs"]
 mod replacement;
 #[path = "pacemaker/runs.rs"]
@@ -73,9 +75,17 @@ fn pacemaker_and_its_tools_are_at_home() {
             ("standby", losses::standby, OURS),
             ("handler and prerequisite", losses::handler_and_prerequisite, OURS),
             ("handler that asks Pacemaker", losses::service_runnable, OURS),
-            ("pcs", tools::pcs, OURS),
             ("crmsh", tools::crmsh, OURS),
         ],
+    );
+}
+
+/// What the README tells a new administrator to type, and the other verbs of pcs.
+#[test]
+fn the_readme_leads_to_a_service_that_moves() {
+    tell(
+        "the_readme_leads_to_a_service_that_moves",
+        &[("README and pcs", tools::pcs, OURS), ("README, with crmsh", readme::with_crmsh, OURS)],
     );
 }
 

@@ -1,6 +1,6 @@
 //! Clients that are slow, silent, broken or hostile hurt nobody but themselves.
 
-use super::support::{Daemon, KEY, PATIENCE, Place, request, signed, text_of, wait_for, wall};
+use super::support::{Daemon, KEY, Place, request, signed, text_of, wait_for, wall};
 use booth::control::LONGEST_LINE;
 use booth_core::member::SiteId;
 use booth_core::time::WallTime;
@@ -107,7 +107,7 @@ fn a_request_that_is_not_signed_with_the_key_is_told_so_and_changes_nothing() {
     let place = Place::new("unsigned");
     place.configure_signed("ticket = T\n");
     let daemon = place.start();
-    let before = daemon.control("status\n");
+    let before = daemon.state();
     let mut wrong = signed(SiteId(1), Code::ClientGrant, "T", wall());
     *wrong.last_mut().unwrap() ^= 1;
     let member = SiteId::of_address(&place.address(2).octets());
@@ -123,7 +123,7 @@ fn a_request_that_is_not_signed_with_the_key_is_told_so_and_changes_nothing() {
         assert_eq!((header.command, header.outcome), (Code::Result, Outcome::AuthenticationFailed), "{reason}");
         assert_eq!(daemon.counter(&format!("requests refused, {reason}")), 1, "{reason}");
     }
-    assert_eq!(daemon.control("status\n"), before);
+    assert_eq!(daemon.state(), before);
 }
 
 #[test]
@@ -207,12 +207,8 @@ fn a_long_list_is_whole_even_for_a_client_that_reads_late_while_others_are_serve
     let mut slow = daemon.connect();
     nix::sys::socket::setsockopt(&slow, nix::sys::socket::sockopt::RcvBuf, &4096).unwrap();
     slow.write_all(&request(Code::ClientList, "")).unwrap();
-    let mut others = Vec::new();
-    for _ in 0..3 {
-        let asked = Instant::now();
-        others.push(daemon.text(Code::ClientList));
-        assert!(asked.elapsed() < PATIENCE / 4);
-    }
+    // They have their answers, and nothing was read of the first one's yet.
+    let others = [(); 3].map(|()| daemon.text(Code::ClientList));
     let mut answer = Vec::new();
     slow.read_to_end(&mut answer).unwrap();
     let text = text_of(&answer);

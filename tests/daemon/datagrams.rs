@@ -36,7 +36,7 @@ fn every_length_from_nothing_to_2000_is_dropped_and_changes_nothing() {
     let place = Place::new("lengths");
     place.configure("ticket = T\n");
     let daemon = place.start();
-    let before = (daemon.text(Code::ClientList), daemon.control("status\n"));
+    let before = (daemon.text(Code::ClientList), daemon.state());
     let mut longest = message(site(&place), Code::MyIndex, "T");
     let length = longest.len();
     longest.resize(2000, 0);
@@ -47,7 +47,7 @@ fn every_length_from_nothing_to_2000_is_dropped_and_changes_nothing() {
     let sizes = daemon.counter("datagrams dropped, too short or too long");
     let lengths = daemon.counter("datagrams dropped, wrong length");
     assert_eq!((sizes + lengths, sizes > 1600, lengths > 200), (2000, true, true), "{}", daemon.control("stats\n"));
-    assert_eq!((daemon.text(Code::ClientList), daemon.control("status\n")), before);
+    assert_eq!((daemon.text(Code::ClientList), daemon.state()), before);
     // Those with a header name their sender, the others come from its address.
     let peers = daemon.text(Code::ClientPeers);
     assert!(peers.contains("Recv pkts:2000 error:0 authfail:0 invalid:2000"), "{peers}");
@@ -58,7 +58,7 @@ fn every_reason_is_counted_by_its_name() {
     let place = Place::new("reasons");
     place.configure("ticket = T\n");
     let daemon = place.start();
-    let before = daemon.control("status\n");
+    let before = daemon.state();
     let good = message(site(&place), Code::MyIndex, "T");
     let with = |at: usize, bytes: &[u8]| {
         let mut message = good.clone();
@@ -83,7 +83,7 @@ fn every_reason_is_counted_by_its_name() {
         send_all(&socket, &daemon, &place, std::iter::once(datagram.as_slice()));
         assert_eq!(daemon.counter(&format!("datagrams dropped, {reason}")), 1, "{reason}");
     }
-    assert_eq!(daemon.control("status\n"), before);
+    assert_eq!(daemon.state(), before);
 }
 
 /// Signs a message anew whose bytes were changed.
@@ -98,7 +98,7 @@ fn what_is_signed_badly_comes_late_or_comes_twice_counts_as_an_authentication_fa
     let place = Place::new("authentication");
     place.configure_signed("ticket = T\n");
     let daemon = place.start();
-    let before = daemon.control("status\n");
+    let before = daemon.state();
     let query = |stamp| signed(site(&place), Code::Status, "T", stamp);
     let with = |at: usize, bytes: &[u8]| {
         let mut message = query(wall());
@@ -130,7 +130,7 @@ fn what_is_signed_badly_comes_late_or_comes_twice_counts_as_an_authentication_fa
         send_all(&socket, &daemon, &place, std::iter::once(datagram.as_slice()));
         assert_eq!(daemon.counter(&counter), was + 1, "{reason}");
     }
-    assert_eq!(daemon.control("status\n"), before);
+    assert_eq!(daemon.state(), before);
     let failures = cases.iter().map(|(_, _, authentication)| authentication).sum::<usize>();
     let expected =
         format!("Recv pkts:{} error:0 authfail:{failures} invalid:{}", cases.len() + 1, cases.len() - failures);

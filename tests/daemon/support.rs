@@ -241,6 +241,11 @@ impl Daemon {
         answer
     }
 
+    /// What `status` says of its one ticket, less how long it is until then.
+    pub fn state(&self) -> String {
+        self.control("status\n").split(" (in ").next().unwrap_or_default().to_owned()
+    }
+
     /// A counter of `stats`.
     pub fn counter(&self, name: &str) -> u64 {
         let stats = self.control("stats\n");

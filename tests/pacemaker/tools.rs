@@ -1,11 +1,12 @@
 //! What administrators type: the verbs of `pcs` and `crmsh` that make a geo cluster, against our programs.
 //!
-//! Verbs that need `pcsd` (`pull`, `sync`, `config NODE`), systemd (`start`, `stop`, `enable`, `disable`) or `ssh`
-//! (`geo_join`, `geo_init_arbitrator`) are not run: the test copies the configuration as those would.
+//! Verbs that need `pcsd` (`config NODE`), systemd (`start`, `stop`, `enable`, `disable`) or `ssh` (`geo_join`,
+//! `geo_init_arbitrator`) are not run: the test copies the configuration as those would.
 
 use crate::cluster::Service;
 use crate::common::{Program, eventually, now};
-use crate::lab::{CONFIGURATION, Lab, PROMPT, Plan, Ticket};
+use crate::lab::{CONFIGURATION, FLOATING, Lab, PROMPT, Plan, Ticket};
+use crate::readme;
 use crate::runs::span;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 const A: usize = 0;
 const B: usize = 1;
 const SITE_A: &str = "10.90.0.101";
-const SITE_B: &str = "10.90.0.102";
+pub const SITE_B: &str = "10.90.0.102";
 
 /// Clusters with a service behind a ticket, and nothing of booth yet.
 fn bare(name: &str) -> Lab {
@@ -55,52 +56,38 @@ fn must(lab: &Lab, number: usize, words: &str) -> String {
     printed
 }
 
+/// After what the README says: the other verbs.
 pub fn pcs(name: &str, _: Program) {
-    let mut lab = bare(name);
-    let arbitrator = lab.arbitrator();
-    let third = lab.address(arbitrator);
-    must(&lab, A, &format!("pcs booth setup sites {SITE_A} {SITE_B} arbitrators {third}"));
-    must(&lab, A, "pcs booth ticket add T expire=10 acquire-after=3 timeout=1 retries=3 renewal-freq=5");
+    let lab = readme::followed(name, "pcs");
+    let (b, arbitrator) = (lab.other_site(), lab.arbitrator());
     must(&lab, A, "pcs booth ticket add superfluous");
     must(&lab, A, "pcs booth ticket remove superfluous");
     let configuration = must(&lab, A, "pcs booth config");
-    assert!(configuration.contains("ticket = \"T\"") && !configuration.contains("superfluous"), "{configuration}");
-    let checked = must(&lab, A, "boothctl check booth");
-    assert!(checked.contains(SITE_B), "{checked}");
+    assert!(
+        configuration.contains("ticket = \"service\"") && !configuration.contains("superfluous"),
+        "{configuration}"
+    );
     let key = fs::metadata(lab.host(A).path("/etc/booth/booth.key")).unwrap();
     assert_eq!((key.len(), key.mode() & 0o777), (64, 0o600));
-    copy(&lab, "/etc/booth/booth.key");
-    // No daemon yet: `booth status` says so by 7, and the verb goes on to `booth list`, which fails.
-    assert_ne!(lab.host(A).run("pcs", &["booth", "status"]).status, Some(0));
-    lab.launch(arbitrator);
-    must(&lab, A, &format!("pcs booth create ip {SITE_A}"));
-    must(&lab, B, &format!("pcs booth create ip {SITE_B}"));
-    for number in [A, B, arbitrator] {
-        lab.wait_until_up(number);
-    }
-    must(&lab, A, "pcs booth ticket grant T");
-    let run = lab.wait_running(A, "db", PROMPT);
-    let status = must(&lab, A, "pcs booth status");
-    for part in
-        ["TICKETS:", "ticket: T, leader: 10.90.0.101", "PEERS:", SITE_B, "DAEMON STATUS:", "booth_state=started"]
-    {
+    let status = must(&lab, b, "pcs booth status");
+    let leader = format!("ticket: service, leader: {SITE_B}");
+    for part in ["TICKETS:", &leader, "PEERS:", FLOATING, "DAEMON STATUS:", "booth_state=started"] {
         assert!(status.contains(part), "no {part} in {status}");
     }
-    must(&lab, arbitrator, "pcs booth ticket revoke T 10.90.0.101");
-    let stopped = lab.wait_stopped(A, "db", PROMPT);
-    must(&lab, A, &format!("pcs booth ticket grant T {SITE_B}"));
-    let moved = lab.wait_running(B, "db", PROMPT);
-    lab.tell(&format!(
-        "the service ran at the one for {}, at the other {} later",
-        span(run.first, stopped.last),
-        span(stopped.last, moved.first)
-    ));
-    must(&lab, B, "pcs booth restart");
-    lab.wait_until_up(B);
-    let after = lab.wait_running(B, "db", PROMPT);
-    assert_eq!(moved.process, after.process, "a restart of the daemon restarted the service");
-    for number in [A, B] {
+    let run = lab.wait_running(b, "db", PROMPT);
+    must(&lab, b, "pcs booth restart");
+    lab.wait_until_up(b);
+    let after = lab.wait_running(b, "db", PROMPT);
+    assert_eq!(run.process, after.process, "a restart of the daemon restarted the service");
+    must(&lab, arbitrator, &format!("pcs booth ticket revoke service {SITE_B}"));
+    let stopped = lab.wait_stopped(b, "db", PROMPT);
+    must(&lab, b, &format!("pcs booth ticket grant service {FLOATING}"));
+    let moved = lab.wait_running(A, "db", PROMPT);
+    lab.tell(&format!("moved with pcs: the service ran at no site for {}", span(stopped.last, moved.first)));
+    for number in [A, b] {
         must(&lab, number, "pcs booth remove");
+    }
+    for number in 0..arbitrator {
         eventually("the daemon has gone", PROMPT, || match lab.host(number).run("/bin/pidof", &["boothd"]) {
             outcome if outcome.status == Some(1) => Ok(()),
             outcome => Err(format!("{outcome:?}")),
