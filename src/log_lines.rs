@@ -99,6 +99,7 @@ fn loudness(event: &Event) -> Option<(Level, &'static str)> {
         Event::Succeeded { .. } => (Error, "clock stood still"),
         Event::LeaderLost { .. } => (Warning, "leader lost"),
         Event::SteppedDown { .. } => (Info, "leader stepped down"),
+        Event::SiteCrashed { .. } => (Warning, "site crashed"),
         Event::RevokedByLeader { .. } => (Info, "revoked by its leader"),
         Event::NoAnswer { .. } => (Warning, "no answer"),
         Event::StoreFailed { .. } => (Error, "store failed"),
@@ -192,6 +193,11 @@ impl fmt::Display for Words<'_> {
                 name(by)
             ),
             Event::LeaderLost { leader } => write!(f, "the lease of {} has run out", name(leader)),
+            Event::SiteCrashed { leader } => write!(
+                f,
+                "all nodes of {} write their dumps: nothing runs there any more, its lease is not waited for",
+                name(leader)
+            ),
             Event::SteppedDown { leader } => write!(f, "{} has given it up", name(leader)),
             Event::RevokedByLeader { leader } => write!(f, "revoked at {}", name(leader)),
             Event::NoAnswer { member } => write!(f, "{} does not answer renewals", name(member)),

@@ -146,6 +146,7 @@ impl TicketDraft {
             weights,
             before_acquire: has(HandlerKind::BeforeAcquire),
             release_handler: has(HandlerKind::Release),
+            crash_release: false,
             on_stuck_revoke: has(HandlerKind::StuckRevoke),
             prerequisites: self.prerequisites.into_iter().take(MAX_PREREQUISITES).map(|at| at.value).collect(),
         };

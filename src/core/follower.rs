@@ -94,6 +94,7 @@ impl Ticket {
             self.term = message.term.max(self.term);
             self.term_leader = Some(leader);
         }
+        self.crash_release = message.word.is_some_and(|word| word.crash_release);
         self.revoked = false;
         self.planned = None;
         if self.following != Some(leader) || self.role != Role::Follower {
@@ -108,6 +109,7 @@ impl Ticket {
     /// Believes that `leader` holds the ticket for `validity`, though it has not asked us for a promise.
     pub(crate) fn adopt<S: Sink>(&mut self, turn: &mut Turn<'_, S>, leader: MemberIndex, term: u32, validity: Millis) {
         self.promise.learn(&self.settings, leader, turn.now.boot, validity);
+        self.crash_release = false;
         if term > self.term {
             self.term = term;
             self.term_leader = Some(leader);

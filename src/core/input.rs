@@ -2,7 +2,7 @@
 
 use crate::member::MemberIndex;
 use crate::settings::TicketIndex;
-use crate::time::WallTime;
+use crate::time::{Instant, WallTime};
 
 /// A connected client, as the shell numbers it. Numbers are not used again while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +51,16 @@ pub enum Input<'a> {
         number: RequestNumber,
         /// How it ended.
         result: StoreResult<'a>,
+    },
+    /// All nodes that `crash-release` names for a site have been heard writing their dumps, each of them after the
+    /// last one had begun (S13).
+    SiteCrashed {
+        /// The ticket that names them.
+        ticket: TicketIndex,
+        /// The site.
+        site: MemberIndex,
+        /// When the last of them was first heard.
+        since: Instant,
     },
     /// A ticket's program has ended, or was killed at its deadline.
     HandlerExited {

@@ -76,6 +76,7 @@ impl Ticket {
                 running: self.leads(turn.now.boot),
                 lost: round.kind == RoundKind::CalledOff,
                 stopped: !renews && self.stopped,
+                crash_release: renews && self.settings.crash_release,
                 ..Word::numbered(round.number)
             },
             reason: round.reason,

@@ -11,6 +11,7 @@
 #![no_std]
 
 pub mod attribute;
+mod crash;
 mod election;
 mod follower;
 mod grant;

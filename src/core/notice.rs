@@ -126,6 +126,11 @@ pub enum Event {
         /// Whose it was.
         leader: MemberIndex,
     },
+    /// All nodes of the leader's site write their dumps: its lease is not waited for.
+    SiteCrashed {
+        /// Who led.
+        leader: MemberIndex,
+    },
     /// The leader has given the ticket up.
     SteppedDown {
         /// Who.

@@ -2,7 +2,7 @@
 //!
 //! The reference sends 0 there and never looks at it. Ours numbers its requests, so that an answer
 //! counts for the request that it answers and no other (S5), and says what cannot be said elsewhere
-//! (S3, S6). Layout: bit 31 set marks the word as ours, bits 26 to 30 are flags, bits 0 to 23 the number.
+//! (S3, S6). Layout: bit 31 set marks the word as ours, bits 25 to 30 are flags, bits 0 to 23 the number.
 
 /// Marks the word as one of ours, and its sender as one that keeps S3.
 const OURS: u32 = 1 << 31;
@@ -11,6 +11,7 @@ const SETTLED: u32 = 1 << 29;
 const STOPPED: u32 = 1 << 28;
 const RUNNING: u32 = 1 << 27;
 const LOST: u32 = 1 << 26;
+const CRASH_RELEASE: u32 = 1 << 25;
 const NUMBER: u32 = 0x00FF_FFFF;
 
 /// What an `options` word of ours says.
@@ -31,6 +32,8 @@ pub struct Word {
     /// administrator has revoked it. Who was away meanwhile is to fight for it (L1). With a revoke: the sender did not
     /// hold it, and says only that nobody is to fight for it.
     pub lost: bool,
+    /// With a heartbeat: the sender's node is one of those whose dumps, all at once, release the ticket (S13).
+    pub crash_release: bool,
 }
 
 impl Word {
@@ -56,6 +59,7 @@ impl Word {
             stopped: options & STOPPED != 0,
             running: options & RUNNING != 0,
             lost: options & LOST != 0,
+            crash_release: options & CRASH_RELEASE != 0,
         })
     }
 
@@ -67,6 +71,7 @@ impl Word {
             | flag(self.stopped, STOPPED)
             | flag(self.running, RUNNING)
             | flag(self.lost, LOST)
+            | flag(self.crash_release, CRASH_RELEASE)
             | (self.number & NUMBER)
     }
 }
@@ -77,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_word_comes_back_as_it_went() {
-        for bits in 0..32 {
+        for bits in 0..64 {
             let word = Word {
                 number: 0xABCDEF,
                 remembers: bits & 1 != 0,
@@ -85,6 +90,7 @@ mod tests {
                 stopped: bits & 4 != 0,
                 running: bits & 8 != 0,
                 lost: bits & 16 != 0,
+                crash_release: bits & 32 != 0,
             };
             assert_eq!(Word::parse(word.encode()), Some(word));
         }

@@ -117,6 +117,8 @@ pub struct TicketSettings {
     pub before_acquire: bool,
     /// Whether a `release-handler` is configured.
     pub release_handler: bool,
+    /// Whether this node is one of those that `crash-release` names for its site: what it says as the leader (S13).
+    pub crash_release: bool,
     /// Whether an `on-stuck-revoke` is configured.
     pub on_stuck_revoke: bool,
     /// `attr-prereq` lines.
@@ -140,6 +142,7 @@ pub(crate) mod tests {
             weights: [0; MAX_MEMBERS],
             before_acquire: false,
             release_handler: false,
+            crash_release: false,
             on_stuck_revoke: false,
             prerequisites: Vec::new(),
         }

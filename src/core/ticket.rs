@@ -162,6 +162,9 @@ pub struct Ticket {
     pub(crate) ever_held: bool,
     /// The leader has revoked it on an administrator's word: not lost, not to be fought for.
     pub(crate) revoked: bool,
+    /// The leader that is followed has said with its newest heartbeat that its node is one of those that
+    /// `crash-release` names (S13).
+    pub(crate) crash_release: bool,
     /// The newest term whose leader has said that it no longer holds the ticket: what comes of it
     /// afterwards was overtaken.
     pub(crate) released_term: Option<u32>,
@@ -220,6 +223,7 @@ impl Ticket {
             beats: [Instant(0); lease::TOLD_APART],
             ever_held: false,
             revoked: false,
+            crash_release: false,
             released_term: None,
             lease: None,
             commit_at: Instant(0),

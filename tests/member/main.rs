@@ -2,6 +2,7 @@
 //! a single member, and what a cluster comes by once in a million faults.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod crash;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod leases;

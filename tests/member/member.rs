@@ -271,6 +271,11 @@ impl Member {
         self.input(Input::HandlerExited { ticket: TicketIndex(0), number, success });
     }
 
+    /// All nodes of a site are heard writing their dumps, the last of them first at `since`.
+    pub fn site_crashes(&mut self, site: u8, since: Instant) {
+        self.input(Input::SiteCrashed { ticket: TicketIndex(0), site: MemberIndex(site), since });
+    }
+
     pub fn answers(&self, client: u64) -> Vec<Outcome> {
         let answer = |done: &Done| match done {
             Done::Answer(to, outcome) if *to == ClientId(client) => Some(*outcome),

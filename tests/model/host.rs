@@ -76,6 +76,7 @@ pub fn ticket(acquire_after: u64) -> TicketSettings {
         weights: [0; MAX_MEMBERS],
         before_acquire: false,
         release_handler: false,
+        crash_release: false,
         on_stuck_revoke: false,
         prerequisites: Default::default(),
     }

@@ -69,6 +69,7 @@ pub fn ticket(name: &str, expire: u64, acquire_after: u64) -> TicketSettings {
         weights: [0; MAX_MEMBERS],
         before_acquire: false,
         release_handler: false,
+        crash_release: false,
         on_stuck_revoke: false,
         prerequisites: Default::default(),
     }
