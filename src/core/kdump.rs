@@ -22,6 +22,7 @@
 //! It knows no sockets, files, names of hosts or log lines, and reads no clock.
 
 pub mod authenticity;
+mod crashed;
 pub mod wait;
 
 use crate::input::ClientId;

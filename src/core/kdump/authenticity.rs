@@ -43,7 +43,9 @@ pub struct Memory {
     pub node: NodeId,
     /// The first sequence number of its last dump.
     pub sequence: u64,
-    /// When its crash kernel was born, as far as is known.
+    /// When its crash kernel was born by its own clock, in seconds since 1970.
+    pub birth: u32,
+    /// The same by ours, as far as is known.
     pub born: WallTime,
 }
 
@@ -57,14 +59,23 @@ pub(super) struct KeyedNode {
     dump: Option<Dump>,
 }
 
+/// How far the clock of a sender may be from ours for its message to be timely.
+pub const TIMELY: Millis = Millis(5_000);
+/// By how many seconds two messages of one kernel may differ about when it was born: each rounds two clocks down.
+const ROUNDING: u32 = 2;
+
 /// A dump of a node that has a key.
 #[derive(Clone, Copy, Debug)]
 struct Dump {
     /// The sequence number of its first message.
     first: u64,
+    /// When the sending kernel was born by its own clock, in seconds since 1970: what its messages have in common.
+    birth: u32,
     /// The earliest estimate of when the sending kernel was born, by our boot clock in milliseconds; it may be
     /// older than our own kernel.
     born: i64,
+    /// When the first and the last of its messages came that were timely.
+    timely: Option<(Instant, Instant)>,
 }
 
 impl KeyedNode {
@@ -89,45 +100,62 @@ impl KeyedNode {
     /// Takes a message that names this node; whether it is the first of a dump.
     pub(super) fn take(&mut self, now: Now, bytes: &[u8], tolerance: Millis) -> Result<bool, DropReason> {
         match wire::decode(bytes, Some(&self.node.key)).map_err(DropReason::Malformed)? {
-            Message::Verified(announcement) => self.take_verified(now.boot, &announcement, tolerance),
+            Message::Verified(announcement) => self.take_verified(now, &announcement, tolerance),
             Message::Unsigned | Message::Unverified(_) | Message::Forged(_) => Err(DropReason::BadSignature),
         }
     }
 
-    fn take_verified(&mut self, now: Instant, message: &Announcement, tolerance: Millis) -> Result<bool, DropReason> {
+    fn take_verified(&mut self, now: Now, message: &Announcement, tolerance: Millis) -> Result<bool, DropReason> {
         if message.sequence <= self.newest {
             return Err(DropReason::Replayed);
         }
-        let born = millis(now.0).saturating_sub(i64::from(message.uptime) * 1000);
-        let same = self.dump.as_mut().filter(|dump| started(dump.first) == started(message.sequence));
+        let born = millis(now.boot.0).saturating_sub(i64::from(message.uptime) * 1000);
+        let birth = birth(message.sequence, message.uptime);
+        let same = self.dump.as_mut().filter(|dump| dump.birth.abs_diff(birth) <= ROUNDING);
         let first = same.is_none();
         match same {
             Some(dump) if born.saturating_sub(dump.born) > millis(tolerance.0) => return Err(DropReason::Stale),
             Some(dump) => dump.born = dump.born.min(born),
-            None => self.dump = Some(Dump { first: message.sequence, born }),
+            None => self.dump = Some(Dump { first: message.sequence, birth, born, timely: None }),
         }
         self.newest = message.sequence;
+        self.note_timely(now, message.sequence);
         Ok(first)
+    }
+
+    /// Notes when a message came, if it has hardly been on its way.
+    fn note_timely(&mut self, now: Now, sequence: u64) {
+        let sent = WallTime(u64::from(wire::sent(sequence)) * 1_000_000);
+        let timely = now.wall.0.abs_diff(sent.0) <= TIMELY.0 * 1_000;
+        if let Some(dump) = self.dump.as_mut().filter(|_| timely) {
+            let (first, _) = dump.timely.unwrap_or((now.boot, now.boot));
+            dump.timely = Some((first, now.boot));
+        }
+    }
+
+    /// When the first and the last timely message of its newest dump came.
+    pub(super) fn timely(&self) -> Option<(Instant, Instant)> {
+        self.dump?.timely
     }
 
     pub(super) fn memory(&self, now: Now) -> Option<Memory> {
         let dump = self.dump?;
         let age = millis(now.boot.0).saturating_sub(dump.born).max(0).unsigned_abs();
         let born = WallTime(now.wall.0.saturating_sub(age.saturating_mul(1000)));
-        Some(Memory { node: self.id, sequence: dump.first, born })
+        Some(Memory { node: self.id, sequence: dump.first, birth: dump.birth, born })
     }
 
     pub(super) fn restore(&mut self, now: Now, memory: &Memory) {
         let age = millis(now.wall.0 / 1000).saturating_sub(millis(memory.born.0 / 1000));
         let born = millis(now.boot.0).saturating_sub(age);
         self.newest = self.newest.max(memory.sequence);
-        self.dump = Some(Dump { first: memory.sequence, born });
+        self.dump = Some(Dump { first: memory.sequence, birth: memory.birth, born, timely: None });
     }
 }
 
-/// When the sender of a message was started, in seconds since 1970: what the messages of one dump have in common.
-fn started(sequence: u64) -> u64 {
-    sequence >> 32
+/// When the kernel that has sent a message was born by its own clock, in seconds since 1970.
+fn birth(sequence: u64, uptime: u32) -> u32 {
+    wire::sent(sequence).saturating_sub(uptime)
 }
 
 /// Unsigned milliseconds as signed ones.

@@ -8,11 +8,11 @@ use core::net::Ipv4Addr;
 
 const INTERVAL: Millis = Millis(10_000);
 /// A dump's sender was started then, in seconds since 1970.
-const CRASH: u32 = 1_795_000_000;
+pub(super) const CRASH: u32 = 1_795_000_000;
 
-struct Story {
-    table: Table,
-    now: Now,
+pub(super) struct Story {
+    pub(super) table: Table,
+    pub(super) now: Now,
 }
 
 fn at(seconds: u64) -> Now {
@@ -38,22 +38,37 @@ fn plain_settings() -> Settings {
     Settings { interval: INTERVAL, lookback: Millis(0), require_auth: false }
 }
 
+/// Nodes `alpha` and `beta`, each with this key, at 10.0.0.1 and 10.0.0.2.
+pub(super) fn pair() -> Story {
+    let node = |name: &str, address: &str| Node {
+        name: name.try_into().unwrap(),
+        key: key(),
+        addresses: [ip(address)].into_iter().collect(),
+    };
+    Story { table: Table::new(plain_settings(), [node("alpha", "10.0.0.1"), node("beta", "10.0.0.2")]), now: at(1000) }
+}
+
+/// A message of a crash kernel that was up for 3 s at `started`.
 fn signed(started: u32, number: u32, uptime: u32) -> [u8; wire::SIGNED_LEN] {
-    let sequence = wire::sequence(started, number);
-    wire::encode_signed(&Announcement { node: NodeId::of(b"alpha"), sequence, uptime }, &key())
+    signed_by("alpha", started, number, uptime)
+}
+
+pub(super) fn signed_by(node: &str, started: u32, number: u32, uptime: u32) -> [u8; wire::SIGNED_LEN] {
+    let sequence = wire::sequence(started + uptime - 3, number);
+    wire::encode_signed(&Announcement { node: NodeId::of(node.as_bytes()), sequence, uptime }, &key())
 }
 
 impl Story {
-    fn later(&mut self, seconds: u64) -> &mut Story {
+    pub(super) fn later(&mut self, seconds: u64) -> &mut Story {
         self.now = at(self.now.boot.0 / 1000 + seconds);
         self
     }
 
-    fn hear(&mut self, from: &str, bytes: &[u8]) -> Result<Heard, DropReason> {
+    pub(super) fn hear(&mut self, from: &str, bytes: &[u8]) -> Result<Heard, DropReason> {
         self.table.receive(self.now, ip(from), bytes)
     }
 
-    fn plain(&mut self, from: &str) -> Result<Heard, DropReason> {
+    pub(super) fn plain(&mut self, from: &str) -> Result<Heard, DropReason> {
         self.hear(from, &wire::encode_plain())
     }
 

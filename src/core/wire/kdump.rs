@@ -8,7 +8,7 @@
 //! | --- | --- | --- |
 //! | 8 | 4 | `BKD1` |
 //! | 12 | 8 | the node: the start of its name's SHA-256 |
-//! | 20 | 8 | the sequence number: the sender's start (seconds since 1970), the number of the message from 1 |
+//! | 20 | 8 | the sequence number: when it was sent by the sender's clock (seconds since 1970), the number of the message from 1 |
 //! | 28 | 4 | for how long the sending kernel runs, in seconds |
 //! | 32 | 32 | HMAC-SHA256 over all that precedes it |
 //!
@@ -118,9 +118,15 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The sequence number of the message `number` (from 1) of a sender that was started `started` seconds after 1970.
-pub fn sequence(started: u32, number: u32) -> u64 {
-    u64::from(started) << 32 | u64::from(number)
+/// The sequence number of the message `number` (from 1) that is sent `sent` seconds after 1970. A sender takes the
+/// time from its clock once, and counts from there by its uptime: so numbers grow though somebody sets the clock.
+pub fn sequence(sent: u32, number: u32) -> u64 {
+    u64::from(sent) << 32 | u64::from(number)
+}
+
+/// When a message was sent, by the sender's clock in seconds since 1970.
+pub fn sent(sequence: u64) -> u32 {
+    (sequence >> 32) as u32
 }
 
 /// A plain message, in this machine's byte order as the original's.
