@@ -1,7 +1,7 @@
 //! What goes wrong in a run, what administrators do meanwhile, and how it all stops.
 
 use crate::aimed;
-use crate::world::{Dice, FORCE, Net, StoreHabit, Tear, World};
+use crate::world::{Dice, FORCE, NODES, Net, StoreHabit, Tear, World};
 use booth_core::wire::Command;
 
 /// Wall clocks are stepped by an hour at most.
@@ -24,7 +24,7 @@ const fn kind(name: &'static str, weight: u64, strike: fn(&mut World, &mut Dice)
     Kind { name, weight, strike }
 }
 
-const KINDS: [Kind; 29] = [
+const KINDS: [Kind; 32] = [
     kind("isolated", 3, |world, dice| any(world, dice, |world, host| world.isolate(host))),
     kind("cut", 3, |world, dice| two(world, dice, World::cut)),
     kind("cut one way", 3, |world, dice| two(world, dice, World::cut_one_way)),
@@ -43,6 +43,17 @@ const KINDS: [Kind; 29] = [
     kind("killed and started", 3, |world, dice| running(world, dice, restart)),
     kind("started", 9, start),
     kind("all of a sort killed", 1, kill_a_sort),
+    kind("node crashed", 2, |world, dice| {
+        let (site, node) = (any_site(world, dice), dice.roll(NODES as u64) as usize);
+        world.crash(site, node);
+        true
+    }),
+    kind("site crashed", 3, |world, dice| {
+        let site = any_site(world, dice);
+        (0..NODES).for_each(|node| world.crash(site, node));
+        true
+    }),
+    kind("announcements replayed", 2, |world, _| world.replay_announcements()),
     kind("frozen", 2, |world, dice| running(world, dice, |world, _, host| world.freeze(host))),
     kind("suspended", 2, |world, dice| running(world, dice, |world, _, host| world.suspend(host))),
     kind("thawed", 7, thaw),

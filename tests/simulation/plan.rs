@@ -86,6 +86,7 @@ fn any_ticket(dice: &mut Dice, name: &str, scale: u64, whole_seconds: bool) -> T
     ticket.timeout = Millis(if whole_seconds && timeout >= unit { timeout / unit * unit } else { timeout.max(1) });
     ticket.before_acquire = dice.chance(200);
     ticket.release_handler = dice.chance(250);
+    ticket.crash_release = dice.chance(500);
     if dice.chance(300) {
         ticket.weights = std::array::from_fn(|_| dice.roll(3) as i32);
     }

@@ -69,6 +69,8 @@ struct Owed {
     term: u32,
     /// By the member's own clock.
     until: Instant,
+    /// By the world's clock.
+    made_ms: u64,
     /// Whether the member has followed that leader ever since.
     lasts: bool,
 }
@@ -102,6 +104,13 @@ impl Checks {
     /// A release-handler says that nothing runs.
     pub fn stopped(&mut self, host: usize, ticket: usize) {
         self.members[host].tickets[ticket].stopped = true;
+    }
+
+    /// A member has heard that a site was down as a whole. Where that was so, at `down_ms`, and the promise is older,
+    /// it is over.
+    pub fn excuse(&mut self, host: usize, ticket: usize, site: usize, down_ms: Option<u64>) {
+        let owed = &mut self.members[host].tickets[ticket].owed;
+        *owed = owed.filter(|owed| owed.to != site || down_ms.is_none_or(|down_ms| owed.made_ms > down_ms));
     }
 
     /// A member's votes and promises are gone with its journal.
@@ -377,7 +386,8 @@ impl World {
         match (header.command, header.request) {
             (Command::Ack, Some(Command::Heartbeat | Command::Update)) => {
                 let until = now + self.plan.tickets[ticket].expire;
-                self.checks.members[from].tickets[ticket].owed = Some(Owed { to, term: body.term, until, lasts: true });
+                let owed = Owed { to, term: body.term, until, made_ms: self.now_ms, lasts: true };
+                self.checks.members[from].tickets[ticket].owed = Some(owed);
             }
             (Command::Vote | Command::Revoke, None) => {
                 let held = self.hosts[from].store[ticket];

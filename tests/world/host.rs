@@ -1,11 +1,13 @@
 //! A machine: its daemon, clocks and disk; how it is started, killed, frozen and suspended.
 
+use super::crash::{Dump, NODES};
 use super::daemon::{Daemon, Ours, Program, Start};
 use super::disk::Disk;
 use super::queue::Pending;
 use super::stores::{FIRST_MARK, Held, NEVER, StoreHabit};
 use super::{Plan, WALL_EPOCH_US, World, address};
 use booth_core::input::{Input, RequestNumber};
+use booth_core::kdump::{Memory, Table};
 use booth_core::member::{MemberIndex, SiteId};
 use booth_core::node::Node;
 use booth_core::settings::Settings;
@@ -54,6 +56,15 @@ pub struct Host {
     pub(super) store_job: Vec<RequestNumber>,
     /// When the grant in its store runs out, in world time; [`NEVER`] where there is none.
     pub(super) runs_out_ms: Vec<u64>,
+    /// Where it hears of dumping nodes, and what it remembers of that over a restart (S13).
+    pub(super) table: Option<Table>,
+    pub(super) heard: Vec<Memory>,
+    /// Which of a site's nodes write their dumps.
+    pub(super) dumps: [Option<Dump>; NODES],
+    /// When all of a site's nodes were last down at once.
+    pub(super) down_ms: Option<u64>,
+    /// How often that was.
+    pub(super) machine: u32,
     /// When its daemon wants to be called, in world time.
     pub(super) wake_ms: Option<u64>,
 }
@@ -98,6 +109,11 @@ impl Host {
             paused: Vec::new(),
             store_job: vec![RequestNumber::default(); tickets],
             runs_out_ms: vec![NEVER; tickets],
+            table: None,
+            heard: Vec::new(),
+            dumps: [None; NODES],
+            down_ms: None,
+            machine: 0,
             wake_ms: None,
         }
     }
@@ -188,6 +204,8 @@ impl World {
             any_source: false,
             seed: self.plan.seed ^ (host as u64) << 32 ^ u64::from(self.hosts[host].life) << 48 ^ self.now_ms,
         };
+        self.end_dumps(host);
+        self.listen(host);
         let memories = self.hosts[host].disk.open();
         let now = self.clock(host);
         let start = Start { settings, tickets: &self.plan.tickets, memories: &memories, now };

@@ -6,6 +6,7 @@
 
 mod checks;
 mod clients;
+mod crash;
 pub mod daemon;
 mod dice;
 mod disk;
@@ -18,6 +19,8 @@ pub mod script;
 mod stores;
 
 pub use clients::FORCE;
+use crash::Crashes;
+pub use crash::NODES;
 pub use dice::Dice;
 pub use host::{Host, Tear};
 pub use network::Net;
@@ -112,6 +115,7 @@ pub struct World {
     /// Tickets that an administrator has asked to be revoked, wherever, and the newest term that was known then.
     given_up: BTreeMap<usize, u32>,
     checks: Checks,
+    crashes: Crashes,
     /// Where there is one, S0 is not checked: who held what is written down, to be judged later.
     pub ledger: Option<Ledger>,
     /// When the guard (S12) has to look again.
@@ -153,6 +157,7 @@ impl World {
             key: plan.key.then(|| wire::Key::new(KEY)),
             unit,
             checks: Checks::new(count, plan.tickets.len()),
+            crashes: Crashes::default(),
             grants_of: vec![0; plan.tickets.len()],
             plan,
             now_ms: 0,
@@ -240,6 +245,8 @@ impl World {
                 self.hosts[host].paused.push(pending);
             }
             Pending::Stored(asked) => self.stored(asked),
+            Pending::Announce { site, node, dump } => self.announce(site, node, dump),
+            Pending::Announcement { to, bytes } => self.hear(to, &bytes),
             Pending::StoreTold { host, life, ticket, number, told } => {
                 if self.hosts[host].life == life && self.is_up(host) {
                     self.store_told(host, ticket, number, told);

@@ -24,6 +24,17 @@ pub enum Pending {
         number: RequestNumber,
         told: Told,
     },
+    /// The crash kernel of a node is to send its next message, if this dump still goes on.
+    Announce {
+        site: usize,
+        node: usize,
+        dump: u64,
+    },
+    /// Such a message arrives.
+    Announcement {
+        to: usize,
+        bytes: Vec<u8>,
+    },
     Handler {
         kind: HandlerKind,
         host: usize,

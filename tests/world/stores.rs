@@ -1,7 +1,7 @@
 //! Each site's ticket store, what it does with requests, the guard that revokes what has run out (S12), and handlers.
 
-use super::World;
 use super::queue::Pending;
+use super::{Host, World};
 use booth_core::attribute::MEMORY;
 use booth_core::input::{Input, RequestNumber, StoreResult, StoredTicket};
 use booth_core::settings::TicketIndex;
@@ -37,6 +37,8 @@ pub struct Asked {
     pub action: Action,
     /// It hangs, or takes too long.
     pub killed: bool,
+    /// The whole site has not crashed since.
+    pub machine: u32,
     /// How far the wall clock was stepped by then.
     pub step_us: i64,
 }
@@ -113,14 +115,17 @@ impl World {
         let StoreHabit { delay_ms, hangs, .. } = self.hosts[host].habit;
         let at = if hangs { deadline } else { delay_ms.min(deadline) };
         let killed = hangs || delay_ms > deadline;
-        let (life, step_us) = (self.hosts[host].life, self.hosts[host].wall_step_us);
-        self.enqueue(at, Pending::Stored(Asked { host, life, ticket, number, action, killed, step_us }));
+        let Host { life, machine, wall_step_us: step_us, .. } = self.hosts[host];
+        self.enqueue(at, Pending::Stored(Asked { host, life, ticket, number, action, killed, machine, step_us }));
     }
 
     /// A store does what it was asked for. A daemon that was killed has left its request running.
     pub(super) fn stored(&mut self, asked: Asked) {
         let Asked { host, life, ticket, number, action, killed, .. } = asked;
         let on = &self.hosts[host];
+        if on.machine != asked.machine {
+            return;
+        }
         if on.life == life && on.store_job[ticket.at()] != number {
             return;
         }
@@ -209,7 +214,7 @@ impl World {
     // ---- the guard (S12) ---------------------------------------------------------------------
 
     /// Tells the guard when a grant runs out, by the clock that wrote it, steps taken off.
-    fn look_after(&mut self, host: usize, ticket: usize) {
+    pub(super) fn look_after(&mut self, host: usize, ticket: usize) {
         let on = &self.hosts[host];
         let held = on.store[ticket];
         self.hosts[host].runs_out_ms[ticket] = if held.granted && on.guarded {
