@@ -3,13 +3,12 @@
 //! S13, and why S0 holds all the same. A node that sends from its crash kernel has stopped whatever ran on it, at
 //! once and for good. Three things must come together before a follower counts its leader's lease as given up, with
 //! all resources stopped:
-//! - All nodes that `crash-release` names for the site have been heard after the last of them had begun to dump
-//!   (`Input::SiteCrashed`; who was heard only before may have started again meanwhile). So at one instant all of them
-//!   were down, and with them the only copies of the cluster's ticket: Pacemaker keeps it in memory alone (the
-//!   `status` of the CIB), and a node that starts afterwards has none. Announcements are authenticated, each counts once.
+//! - All nodes that `crash-release` names for the site are known to have been down at one instant
+//!   ([`crate::kdump::Table::all_down_at`]), and with them the only copies of the cluster's ticket: Pacemaker keeps it
+//!   in memory alone (the `status` of the CIB), and a cluster that starts afterwards has none.
 //! - The leader itself has said, in the heartbeat that our promise answers, that its node is among those named: a
 //!   daemon on a node that was forgotten in the configuration is not taken for dead.
-//! - No heartbeat has come since the last node was first heard. Who still speaks lives, whatever is announced.
+//! - That heartbeat came before that instant. Who was heard since has started again, or never died.
 //!
 //! Everything else is as with a step-down: the promise ends here and in no other member, an election needs a
 //! majority of members that have no promise left, and what the dead leader had sent before is overtaken. Who has not
@@ -24,11 +23,11 @@ use crate::turn::Turn;
 use crate::wire::Reason;
 
 impl Ticket {
-    /// All that could hold the ticket at `site` is down; the last of its nodes was first heard at `since`.
-    pub(crate) fn on_site_crashed<S: Sink>(&mut self, turn: &mut Turn<'_, S>, site: MemberIndex, since: Instant) {
+    /// All that could hold the ticket at `site` was down at `at`.
+    pub(crate) fn on_site_crashed<S: Sink>(&mut self, turn: &mut Turn<'_, S>, site: MemberIndex, at: Instant) {
         let now = turn.now.boot;
         let follows = self.following == Some(site) && self.promise.owed_leader(now) == Some(site);
-        let spoke_since = self.promise.made().is_none_or(|made| made >= since);
+        let spoke_since = self.promise.made().is_none_or(|made| made >= at);
         if self.is_manual() || !follows || !self.crash_release || spoke_since {
             return;
         }

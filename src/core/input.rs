@@ -52,15 +52,14 @@ pub enum Input<'a> {
         /// How it ended.
         result: StoreResult<'a>,
     },
-    /// All nodes that `crash-release` names for a site have been heard writing their dumps, each of them after the
-    /// last one had begun (S13).
+    /// All nodes that `crash-release` names for a site were down at once (S13).
     SiteCrashed {
         /// The ticket that names them.
         ticket: TicketIndex,
         /// The site.
         site: MemberIndex,
-        /// When the last of them was first heard.
-        since: Instant,
+        /// The latest instant at which that is known.
+        at: Instant,
     },
     /// A ticket's program has ended, or was killed at its deadline.
     HandlerExited {

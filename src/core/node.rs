@@ -141,8 +141,8 @@ impl<'s> Node<'s> {
             Input::HandlerExited { ticket, number, success } => {
                 self.with(now, sink, ticket, |ticket, turn| ticket.on_handler(turn, number, success));
             }
-            Input::SiteCrashed { ticket, site, since } => {
-                self.with(now, sink, ticket, |ticket, turn| ticket.on_site_crashed(turn, site, since));
+            Input::SiteCrashed { ticket, site, at } => {
+                self.with(now, sink, ticket, |ticket, turn| ticket.on_site_crashed(turn, site, at));
             }
             Input::JournalFailed { ticket } => {
                 self.with(now, sink, ticket, |ticket, turn| {

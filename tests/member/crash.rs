@@ -72,11 +72,11 @@ fn s13_a_leader_that_has_not_named_its_own_node_is_not_taken_for_dead() {
 #[test]
 fn s13_who_still_speaks_lives() {
     let mut member = follower(2, named(5));
-    let since = member.now.boot;
+    let at = member.now.boot;
     member.pass(10);
     member.hears(0, named(5));
     member.pass(1_000);
-    member.site_crashes(0, since);
+    member.site_crashes(0, at);
     assert!(!helps(&mut member));
 }
 

@@ -271,9 +271,9 @@ impl Member {
         self.input(Input::HandlerExited { ticket: TicketIndex(0), number, success });
     }
 
-    /// All nodes of a site are heard writing their dumps, the last of them first at `since`.
-    pub fn site_crashes(&mut self, site: u8, since: Instant) {
-        self.input(Input::SiteCrashed { ticket: TicketIndex(0), site: MemberIndex(site), since });
+    /// All nodes of a site are known to have been down.
+    pub fn site_crashes(&mut self, site: u8, at: Instant) {
+        self.input(Input::SiteCrashed { ticket: TicketIndex(0), site: MemberIndex(site), at });
     }
 
     pub fn answers(&self, client: u64) -> Vec<Outcome> {

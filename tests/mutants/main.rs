@@ -8,6 +8,7 @@
 //! sources is always tested.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod crashes;
 mod grants;
 mod judge;
 mod leases;
@@ -29,12 +30,19 @@ use std::time::Instant;
 use table::{Edit, Mutant, edit, mutant};
 
 /// Rules of which at least one mutant must be noticed by the simulator or the model checker.
-const RULES: [&str; 12] = ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12"];
+const RULES: [&str; 13] = ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13"];
 const LIVENESS: [&str; 3] = ["L1", "L2", "L3"];
 
 fn all() -> Vec<&'static Mutant> {
-    let tables =
-        [votes::MUTANTS, leases::MUTANTS, grants::MUTANTS, stores::MUTANTS, stamps::MUTANTS, liveness::MUTANTS];
+    let tables = [
+        votes::MUTANTS,
+        leases::MUTANTS,
+        grants::MUTANTS,
+        stores::MUTANTS,
+        stamps::MUTANTS,
+        crashes::MUTANTS,
+        liveness::MUTANTS,
+    ];
     tables.into_iter().flatten().collect()
 }
 

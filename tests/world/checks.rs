@@ -106,11 +106,11 @@ impl Checks {
         self.members[host].tickets[ticket].stopped = true;
     }
 
-    /// A member has heard that a site was down as a whole. Where that was so, at `down_ms`, and the promise is older,
-    /// it is over.
-    pub fn excuse(&mut self, host: usize, ticket: usize, site: usize, down_ms: Option<u64>) {
+    /// A member has heard that a site was down as a whole. Where that was so, and the promise was made before it was
+    /// up again, it is over.
+    pub fn excuse(&mut self, host: usize, ticket: usize, site: usize, down_ms: Option<(u64, u64)>) {
         let owed = &mut self.members[host].tickets[ticket].owed;
-        *owed = owed.filter(|owed| owed.to != site || down_ms.is_none_or(|down_ms| owed.made_ms > down_ms));
+        *owed = owed.filter(|owed| owed.to != site || down_ms.is_none_or(|(_, until)| owed.made_ms > until));
     }
 
     /// A member's votes and promises are gone with its journal.

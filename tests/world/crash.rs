@@ -7,7 +7,7 @@
 
 use super::World;
 use super::queue::Pending;
-use super::stores::Held;
+use super::stores::{Held, NEVER};
 use booth_core::input::Input;
 use booth_core::kdump::{Memory, Node, NodeIndex, Settings, Table};
 use booth_core::member::MemberIndex;
@@ -101,11 +101,20 @@ impl World {
     fn lose_site(&mut self, site: usize) {
         self.say(site, format_args!("is down as a whole"));
         self.hosts[site].machine += 1;
-        self.hosts[site].down_ms = Some(self.now_ms);
+        self.hosts[site].down_ms = Some((self.now_ms, NEVER));
         for ticket in 0..self.plan.tickets.len() {
             self.checks.stopped(site, ticket);
             self.hosts[site].store[ticket] = Held::default();
             self.look_after(site, ticket);
+            // Its journal is not believed either, without the store's word for it: somebody else must know what was lost,
+            // and be able to say so.
+            let tells = |other: usize| other < self.plan.sites || !self.hosts[site].wordless;
+            let others = (0..self.hosts.len()).filter(|other| *other != site && !self.hosts[*other].wordless);
+            let mut records = others.filter(|other| tells(*other)).filter_map(|other| self.journal(other, ticket));
+            let known = records.any(|record| record.held);
+            if !known {
+                self.wanted.remove(&ticket);
+            }
         }
         self.check_holders();
     }
@@ -114,6 +123,8 @@ impl World {
     pub(super) fn end_dumps(&mut self, host: usize) {
         if host < self.plan.sites && self.hosts[host].dumps[0].is_some() {
             self.hosts[host].dumps = [None; NODES];
+            let now_ms = self.now_ms;
+            self.hosts[host].down_ms = self.hosts[host].down_ms.map(|(from, until)| (from, until.min(now_ms)));
         }
     }
 
@@ -187,16 +198,16 @@ impl World {
         let Ok(heard) = table.receive(now, source, bytes) else { return };
         let Some(NodeIndex(node)) = heard.node else { return };
         let site = usize::from(node) / NODES;
-        let since = table.all_down_since(&[index(site, 0), index(site, 1)]);
+        let at = table.all_down_at(&[index(site, 0), index(site, 1)]);
         let memories: Vec<Memory> = table.memories(now).collect();
         if heard.remember {
             self.hosts[host].heard = memories;
         }
-        let Some(since) = since else { return };
+        let Some(at) = at else { return };
         for ticket in 0..self.plan.tickets.len() {
             self.checks.excuse(host, ticket, site, self.hosts[site].down_ms);
             let (ticket, site) = (TicketIndex(ticket as u16), MemberIndex(site as u8));
-            self.input(host, Input::SiteCrashed { ticket, site, since });
+            self.input(host, Input::SiteCrashed { ticket, site, at });
             if !self.is_up(host) {
                 return;
             }

@@ -61,8 +61,8 @@ pub struct Host {
     pub(super) heard: Vec<Memory>,
     /// Which of a site's nodes write their dumps.
     pub(super) dumps: [Option<Dump>; NODES],
-    /// When all of a site's nodes were last down at once.
-    pub(super) down_ms: Option<u64>,
+    /// When all of a site's nodes were last down at once: from, until.
+    pub(super) down_ms: Option<(u64, u64)>,
     /// How often that was.
     pub(super) machine: u32,
     /// When its daemon wants to be called, in world time.

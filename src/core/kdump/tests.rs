@@ -15,7 +15,7 @@ pub(super) struct Story {
     pub(super) now: Now,
 }
 
-fn at(seconds: u64) -> Now {
+pub(super) fn at(seconds: u64) -> Now {
     Now { boot: Instant(seconds * 1000), wall: WallTime((u64::from(CRASH) + seconds) * 1_000_000) }
 }
 

@@ -1,0 +1,74 @@
+//! A leader's site that has crashed as a whole: S13.
+
+use super::judge::Judge::{Member, Simulation, Unit};
+use super::table::{Mutant, edit, mutant};
+
+pub const MUTANTS: &[Mutant] = &[
+    mutant(
+        "dumps-one-after-the-other",
+        "S13",
+        "nodes that dumped one after the other were down at once",
+        &[edit("kdump/crashed.rs", ".filter(|at| *at >= from)", "")],
+        &[Unit, Simulation(1_000)],
+    ),
+    mutant(
+        "one-node-is-the-site",
+        "S13",
+        "a site is down when one of its nodes is",
+        &[edit("kdump/crashed.rs", "(from.max(first), until.min(last))", "(from.min(first), until.max(last))")],
+        &[Unit],
+    ),
+    mutant(
+        "announcements-come-at-once",
+        "S13",
+        "a message that is on its way is not allowed for",
+        &[edit("kdump/crashed.rs", "until - ON_ITS_WAY", "until")],
+        &[Unit],
+    ),
+    mutant(
+        "late-announcement-counts",
+        "S13",
+        "an announcement that was held back is as good as any",
+        &[edit("kdump/authenticity.rs", "<= TIMELY.0 * 1_000", "<= u64::MAX")],
+        &[Unit],
+    ),
+    mutant(
+        "replayed-announcement-counts",
+        "S13",
+        "an announcement counts as often as it comes",
+        &[edit("kdump/authenticity.rs", "message.sequence <= self.newest", "message.sequence == 0")],
+        &[Unit],
+    ),
+    mutant(
+        "crash-release-without-the-leaders-word",
+        "S13",
+        "a leader whose node is not named is taken for dead",
+        &[edit("crash.rs", "!follows || [[!self.crash_release]] || spoke_since", "false")],
+        &[Member],
+    ),
+    mutant(
+        "word-of-an-earlier-heartbeat",
+        "S13",
+        "a leader that has once named its node is believed to be there for ever",
+        &[edit(
+            "follower.rs",
+            "self.crash_release = message.word.is_some_and(|word| word.crash_release);",
+            "self.crash_release |= message.word.is_some_and(|word| word.crash_release);",
+        )],
+        &[Member],
+    ),
+    mutant(
+        "who-speaks-is-taken-for-dead",
+        "S13",
+        "a leader that was heard since is taken for dead",
+        &[edit("crash.rs", "!self.crash_release || [[spoke_since]]", "false")],
+        &[Member],
+    ),
+    mutant(
+        "dead-leader-is-heard-again",
+        "S13",
+        "what the dead leader had sent before binds again",
+        &[edit("crash.rs", "self.released_term = Some(self.term);", "")],
+        &[Member],
+    ),
+];
