@@ -8,14 +8,17 @@ pub const MUTANTS: &[Mutant] = &[
         "dumps-one-after-the-other",
         "S13",
         "nodes that dumped one after the other were down at once",
-        &[edit("kdump/crashed.rs", ".filter(|at| *at >= from)", "")],
+        &[edit("kdump/crashed.rs", "*at >= from", "true")],
         &[Unit, Simulation(1_000)],
     ),
     mutant(
         "one-node-is-the-site",
         "S13",
         "a site is down when one of its nodes is",
-        &[edit("kdump/crashed.rs", "(from.max(first), until.min(last))", "(from.min(first), until.max(last))")],
+        &[
+            edit("kdump/crashed.rs", "from.max(first)", "from.min(first)"),
+            edit("kdump/crashed.rs", "until.min(last)", "until.max(last)"),
+        ],
         &[Unit],
     ),
     mutant(
@@ -29,7 +32,7 @@ pub const MUTANTS: &[Mutant] = &[
         "late-announcement-counts",
         "S13",
         "an announcement that was held back is as good as any",
-        &[edit("kdump/authenticity.rs", "<= TIMELY.0 * 1_000", "<= u64::MAX")],
+        &[edit("kdump/authenticity.rs", "TIMELY.0 * 1_000", "u64::MAX")],
         &[Unit],
     ),
     mutant(

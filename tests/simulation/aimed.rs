@@ -75,3 +75,16 @@ pub fn others_forget(world: &mut World, dice: &mut Dice) -> bool {
     world.run(expire);
     true
 }
+
+/// One node of the leader's site dumps and boots again, then the other one crashes: that takes the daemon along, but
+/// the first one runs all the while what the ticket guards (S13).
+pub fn nodes_crash_in_turn(world: &mut World, dice: &mut Dice) -> bool {
+    let Some((_, leader)) = holder(world, dice) else { return false };
+    let ends_ms = world.crash(leader, 1);
+    world.run(ends_ms.saturating_sub(world.now_ms) + 15_000);
+    if world.is_up(leader) {
+        world.crash(leader, 0);
+    }
+    world.run(30_000);
+    true
+}

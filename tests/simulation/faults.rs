@@ -43,16 +43,7 @@ const KINDS: [Kind; 32] = [
     kind("killed and started", 3, |world, dice| running(world, dice, restart)),
     kind("started", 9, start),
     kind("all of a sort killed", 1, kill_a_sort),
-    kind("node crashed", 2, |world, dice| {
-        let (site, node) = (any_site(world, dice), dice.roll(NODES as u64) as usize);
-        world.crash(site, node);
-        true
-    }),
-    kind("site crashed", 3, |world, dice| {
-        let site = any_site(world, dice);
-        (0..NODES).for_each(|node| world.crash(site, node));
-        true
-    }),
+    kind("crashed", 5, crash),
     kind("announcements replayed", 2, |world, _| world.replay_announcements()),
     kind("frozen", 2, |world, dice| running(world, dice, |world, _, host| world.freeze(host))),
     kind("suspended", 2, |world, dice| running(world, dice, |world, _, host| world.suspend(host))),
@@ -79,6 +70,7 @@ const KINDS: [Kind; 32] = [
     kind("client's request repeated", 1, repeat_request),
     kind("answers late", 3, aimed::late_answers),
     kind("others forget", 1, aimed::others_forget),
+    kind("nodes crash in turn", 2, aimed::nodes_crash_in_turn),
     kind("speaks as the reference", 1, |world, dice| {
         let mixed = world.mixed;
         any(world, dice, |world, host| world.hosts[host].wordless ^= mixed) && mixed
@@ -191,6 +183,16 @@ fn start(world: &mut World, dice: &mut Dice) -> bool {
         world.boot(host);
     }
     down
+}
+
+/// A node of a site crashes, or all of them do.
+fn crash(world: &mut World, dice: &mut Dice) -> bool {
+    let site = any_site(world, dice);
+    let only = dice.chance(400).then_some(dice.roll(NODES as u64) as usize);
+    for node in (0..NODES).filter(|node| only.is_none_or(|only| only == *node)) {
+        world.crash(site, node);
+    }
+    true
 }
 
 /// Only arbitrators are left, or only sites.

@@ -25,7 +25,7 @@ const FIRST_MS: [u64; 4] = [0, 1_000, 2_000, 5_000];
 /// From the crash to the first message: the crash kernel boots.
 const BOOT_MS: (u64, u64) = (2_000, 6_000);
 /// How long a dump takes.
-const DUMP_MS: (u64, u64) = (3_000, 200_000);
+const DUMP_MS: [u64; 4] = [3_000, 16_000, 40_000, 200_000];
 /// How many of the newest announcements are kept to be replayed.
 const KEPT: usize = 200;
 
@@ -77,15 +77,15 @@ impl World {
         self.hosts[host].table = Some(table);
     }
 
-    /// A node crashes; its crash kernel announces that until the dump is written.
-    pub fn crash(&mut self, site: usize, node: usize) {
-        if self.hosts[site].dumps[node].is_some() {
-            return;
+    /// A node crashes; its crash kernel announces that until the dump is written. Tells when that will be.
+    pub fn crash(&mut self, site: usize, node: usize) -> u64 {
+        if let Some(dump) = self.hosts[site].dumps[node] {
+            return dump.ends_ms;
         }
         self.say(site, format_args!("node {node} crashes"));
         self.crashes.dumps += 1;
         let began_ms = self.now_ms + self.dice.between(BOOT_MS.0, BOOT_MS.1);
-        let ends_ms = began_ms + self.dice.between(DUMP_MS.0, DUMP_MS.1);
+        let ends_ms = began_ms + self.dice.one_of(&DUMP_MS);
         let number = self.crashes.dumps;
         self.hosts[site].dumps[node] = Some(Dump { number, began_ms, ends_ms, sent: 0 });
         self.enqueue(began_ms - self.now_ms, Pending::Announce { site, node, dump: number });
@@ -95,6 +95,7 @@ impl World {
         if self.hosts[site].dumps.iter().all(Option::is_some) {
             self.lose_site(site);
         }
+        ends_ms
     }
 
     /// Nobody knows any more what was granted here, and nothing runs.
@@ -106,17 +107,27 @@ impl World {
             self.checks.stopped(site, ticket);
             self.hosts[site].store[ticket] = Held::default();
             self.look_after(site, ticket);
-            // Its journal is not believed either, without the store's word for it: somebody else must know what was lost,
-            // and be able to say so.
-            let tells = |other: usize| other < self.plan.sites || !self.hosts[site].wordless;
-            let others = (0..self.hosts.len()).filter(|other| *other != site && !self.hosts[*other].wordless);
-            let mut records = others.filter(|other| tells(*other)).filter_map(|other| self.journal(other, ticket));
-            let known = records.any(|record| record.held);
-            if !known {
+        }
+        self.check_holders();
+        self.forget_what_nobody_knows();
+    }
+
+    /// A ticket that nobody remembers to have been held is not fought for.
+    pub(super) fn forget_what_nobody_knows(&mut self) {
+        for ticket in 0..self.plan.tickets.len() {
+            let knows = |host: usize| {
+                let on = &self.hosts[host];
+                // Without the store's word for it, a site's journal is not believed.
+                let believed = host >= self.plan.sites || on.store[ticket].mark != 0;
+                let remembers =
+                    believed && !on.wordless && self.journal(host, ticket).is_some_and(|record| record.held);
+                remembers || (host < self.plan.sites && on.store[ticket].term > 0)
+            };
+            let told = (0..self.plan.sites).any(|site| knows(site) || !self.hosts[site].wordless);
+            if !told || !(0..self.hosts.len()).any(knows) {
                 self.wanted.remove(&ticket);
             }
         }
-        self.check_holders();
     }
 
     /// The nodes of a site boot again, those that dump as well.

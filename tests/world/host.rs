@@ -234,6 +234,7 @@ impl World {
         self.say(host, format_args!("journal lost"));
         self.hosts[host].disk.lose();
         self.checks.forgotten(host);
+        self.forget_what_nobody_knows();
     }
 
     pub fn is_up(&self, host: usize) -> bool {
