@@ -9,7 +9,8 @@
 //! It is written when a node that has a key begins a dump, and at no other time.
 //!
 //! An entry is 32 bytes, all numbers big-endian: the node (8), the first sequence number of its last dump (8),
-//! when its crash kernel was born in microseconds since the epoch (8), `KDMP`, and a CRC-32 of what precedes it.
+//! when its crash kernel was born by our clock in microseconds since the epoch (8), the same by its own clock in
+//! seconds (4), and a CRC-32 of what precedes it, which is not 0 for a free one.
 
 use booth_core::kdump::{MAX_NODES, Memory};
 use booth_core::time::WallTime;
@@ -23,7 +24,6 @@ const ENTRY_LEN: usize = 32;
 const COPY_LEN: usize = ENTRY_LEN * MAX_NODES;
 /// Where the copies begin: never in one sector.
 const COPIES: [u64; 2] = [0, 4096];
-const TAG: &[u8; 4] = b"KDMP";
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// The open file; none where memory is switched off.
@@ -113,7 +113,7 @@ fn encode(memory: &Memory) -> [u8; ENTRY_LEN] {
     entry[..8].copy_from_slice(&memory.node.0);
     entry[8..16].copy_from_slice(&memory.sequence.to_be_bytes());
     entry[16..24].copy_from_slice(&memory.born.0.to_be_bytes());
-    entry[24..28].copy_from_slice(TAG);
+    entry[24..28].copy_from_slice(&memory.birth.to_be_bytes());
     let sum = CRC.checksum(&entry[..28]);
     entry[28..].copy_from_slice(&sum.to_be_bytes());
     entry
@@ -122,14 +122,16 @@ fn encode(memory: &Memory) -> [u8; ENTRY_LEN] {
 /// An entry; `None`: it is free, torn or damaged.
 fn decode(entry: &[u8; ENTRY_LEN]) -> Option<Memory> {
     let (content, sum) = entry.split_last_chunk::<4>()?;
-    if CRC.checksum(content) != u32::from_be_bytes(*sum) || !content.ends_with(TAG) {
+    if CRC.checksum(content) != u32::from_be_bytes(*sum) {
         return None;
     }
     let (node, rest) = content.split_first_chunk::<8>()?;
     let (sequence, rest) = rest.split_first_chunk::<8>()?;
-    let (born, _) = rest.split_first_chunk::<8>()?;
+    let (born, rest) = rest.split_first_chunk::<8>()?;
+    let (birth, _) = rest.split_first_chunk::<4>()?;
+    let birth = u32::from_be_bytes(*birth);
     let born = WallTime(u64::from_be_bytes(*born));
-    Some(Memory { node: NodeId(*node), sequence: u64::from_be_bytes(*sequence), born })
+    Some(Memory { node: NodeId(*node), sequence: u64::from_be_bytes(*sequence), birth, born })
 }
 
 #[cfg(test)]
@@ -146,7 +148,7 @@ mod tests {
     }
 
     fn memory(node: u8, sequence: u64) -> Memory {
-        Memory { node: NodeId([node; 8]), sequence, born: WallTime(sequence * 1_000_000) }
+        Memory { node: NodeId([node; 8]), sequence, birth: 7, born: WallTime(sequence * 1_000_000) }
     }
 
     #[test]
