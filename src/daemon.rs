@@ -184,9 +184,11 @@ fn serve(plan: &Plan, readiness: Readiness) -> Result<(), StartError> {
         Ok(opened) => opened,
         Err(error) => return fail(readiness, error),
     };
+    let host_name = nix::unistd::gethostname().unwrap_or_default().into_string().unwrap_or_default();
+    warn_of_other_node(plan, &host_name, &mut log);
     let mut tickets: Vec<Ticket> = plan
         .configuration
-        .ticket_settings()
+        .ticket_settings(plan.me, &host_name)
         .zip(&opened.memories)
         .map(|(settings, memory)| Ticket::new(settings, *memory))
         .collect();
@@ -223,6 +225,23 @@ pub(crate) fn open_log(foreground: bool, verbosity: Level) -> Result<Log, StartE
     let destination = if foreground { Destination::stderr(TAG) } else { Destination::syslog(TAG) };
     let destination = destination.map_err(|error| StartError(format!("cannot open the log: {error}")))?;
     Ok(Log::new(destination, verbosity))
+}
+
+/// A daemon on a node that `crash-release` does not name says as a leader that its site is not to be taken for dead.
+fn warn_of_other_node(plan: &Plan, host_name: &str, log: &mut Log) {
+    let Configuration { tickets, kdump, .. } = &plan.configuration;
+    for ticket in tickets {
+        let Some(own) = ticket.crash_releases.iter().find(|release| release.site == plan.me) else { continue };
+        let mut names = own.nodes.iter().filter_map(|node| kdump.keys.get(usize::from(node.0)));
+        if names.all(|key| key.node != host_name) {
+            let name = &ticket.settings.name;
+            let text = format_args!(
+                "ticket {name}: crash-release does not name this node, \"{host_name}\": the lease will be waited for, \
+                 whoever dumps; expected all nodes of the site there, as `uname -n` says"
+            );
+            log.write(clock::read(), Level::Warning, text);
+        }
+    }
 }
 
 /// Takes the lock, binds the sockets, opens the journal, gives up root.
@@ -346,12 +365,31 @@ fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::i
     let handlers = [before_acquire?, release?, stuck_revoke?];
     let members: Arc<[Member]> = configuration.members.as_slice().into();
     let tickets: Arc<[TicketConfiguration]> = configuration.tickets.as_slice().into();
-    let parts =
-        outbox::Parts { peers: sender, clients, store, handlers, log, journal, members: Arc::clone(&members), tickets };
+    let (of_members, of_tickets) = (Arc::clone(&members), Arc::clone(&tickets));
+    let parts = outbox::Parts {
+        peers: sender,
+        clients,
+        store,
+        handlers,
+        log,
+        journal,
+        members: of_members,
+        tickets: of_tickets,
+    };
     let outbox = Outbox::new(parts, clock::read());
     // Where its socket is no name, that was said already.
     let watchdog = Watchdog::from_environment(clock::read().boot).unwrap_or_default();
-    EventLoop::new(event_loop::Parts { poll, node, peers: receiver, outbox, control, kdump, members, watchdog })
+    EventLoop::new(event_loop::Parts {
+        poll,
+        node,
+        peers: receiver,
+        outbox,
+        control,
+        kdump,
+        members,
+        tickets,
+        watchdog,
+    })
 }
 
 /// How long a client may have to wait: an election, a lease and its acquire-after, twice over.

@@ -8,7 +8,7 @@
 
 use crate::boot_timer::BootTimer;
 use crate::clock;
-use crate::config::{Member, handler_key};
+use crate::config::{CrashRelease, Member, Ticket, handler_key};
 use crate::control;
 use crate::counters;
 use crate::handler::{Finished, Handlers};
@@ -23,6 +23,7 @@ use crate::process::notify::Watchdog;
 use crate::{store::Store, text};
 use booth_core::input::{ClientId, Input};
 use booth_core::node::Node;
+use booth_core::settings::TicketIndex;
 use booth_core::sink::HandlerKind;
 use booth_core::time::{Instant, Now};
 use booth_core::wire::{self, Command, Header, MAX_MESSAGE, Outcome, Reason};
@@ -74,6 +75,7 @@ pub struct EventLoop<'s> {
     control: Option<Clients>,
     kdump: Option<kdump::Listener>,
     members: Arc<[Member]>,
+    tickets: Arc<[Ticket]>,
     watchdog: Option<Watchdog>,
     text: String,
     more_datagrams: bool,
@@ -97,6 +99,8 @@ pub struct Parts<'s> {
     pub kdump: Option<kdump::Listener>,
     /// Of the configuration.
     pub members: Arc<[Member]>,
+    /// Of the configuration, in the order of the node's.
+    pub tickets: Arc<[Ticket]>,
     /// Who waits for signs of life, if anybody.
     pub watchdog: Option<Watchdog>,
 }
@@ -107,7 +111,7 @@ impl<'s> EventLoop<'s> {
     /// # Errors
     /// Where the system gives no timer, or cannot watch what it is to watch.
     pub fn new(parts: Parts<'s>) -> io::Result<EventLoop<'s>> {
-        let Parts { poll, node, peers, outbox, control, mut kdump, members, watchdog } = parts;
+        let Parts { poll, node, peers, outbox, control, mut kdump, members, tickets, watchdog } = parts;
         let registry = poll.registry();
         let timer = BootTimer::new()?;
         let numbers = [signal::SIGTERM, signal::SIGINT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGHUP];
@@ -132,6 +136,7 @@ impl<'s> EventLoop<'s> {
             control,
             kdump,
             members,
+            tickets,
             watchdog,
             text,
             more_datagrams: true,
@@ -209,13 +214,28 @@ impl<'s> EventLoop<'s> {
         self.expire();
         self.receive();
         self.serve_clients();
-        if let Some(kdump) = &mut self.kdump {
-            kdump.receive(self.outbox.now, &mut self.outbox.log);
-        }
+        self.hear_dumping_nodes();
         self.serve_control();
         self.settle();
         if let Some(watchdog) = &mut self.watchdog {
             watchdog.feed(self.outbox.now.boot);
+        }
+    }
+
+    /// Takes what dumping nodes send. A ticket whose leader's site has crashed as a whole is told (S13).
+    fn hear_dumping_nodes(&mut self) {
+        let Some(kdump) = &mut self.kdump else { return };
+        kdump.receive(self.outbox.now, &mut self.outbox.log);
+        if !kdump.has_news() {
+            return;
+        }
+        let tickets = Arc::clone(&self.tickets);
+        for (ticket, configured) in (0..).map(TicketIndex).zip(tickets.iter()) {
+            for CrashRelease { site, nodes } in &configured.crash_releases {
+                if let Some(at) = self.kdump.as_ref().and_then(|kdump| kdump.all_down_at(nodes)) {
+                    self.step(Input::SiteCrashed { ticket, site: *site, at });
+                }
+            }
         }
     }
 

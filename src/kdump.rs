@@ -23,7 +23,7 @@ use crate::net::client::Clients;
 use crate::net::kdump::KdumpReceiver;
 use crate::process::StartError;
 use booth_core::input::ClientId;
-use booth_core::kdump::{DropReason, Heard, Memory, Node, Table};
+use booth_core::kdump::{DropReason, Heard, Memory, Node, NodeIndex, Table};
 use booth_core::time::{Instant, Now};
 use booth_core::wire::kdump::{DropReason as Malformed, Key};
 use memory::MemoryFile;
@@ -55,6 +55,8 @@ pub struct Listener {
     memory: MemoryFile,
     /// What is to be remembered is not on disk yet.
     unsaved: bool,
+    /// A node with a key was heard since [`Listener::has_news`] was asked.
+    news: bool,
     counters: Counters,
 }
 
@@ -97,7 +99,7 @@ impl Listener {
         let (memory, memories) = memory;
         let now = clock::read();
         memories.iter().for_each(|memory| table.restore(now, memory));
-        Ok(Listener { receiver, table, memory, unsaved: false, counters: Counters::default() })
+        Ok(Listener { receiver, table, memory, unsaved: false, news: false, counters: Counters::default() })
     }
 
     /// Has the poll watch the sockets, with `first` and the tokens behind it.
@@ -133,10 +135,11 @@ impl Listener {
         if !self.receiver.has_more() {
             return;
         }
-        let Listener { receiver, table, memory, unsaved, counters } = self;
+        let Listener { receiver, table, memory, unsaved, news, counters } = self;
         receiver.receive(|source, bytes| match table.receive(now, source, bytes) {
             Ok(heard) => {
                 counters.heard += 1;
+                *news |= heard.node.is_some();
                 counters.unlisted += u64::from(!heard.listed);
                 *unsaved |= heard.remember;
                 if *unsaved {
@@ -149,6 +152,16 @@ impl Listener {
                 say_dropped(log, now, source.to_canonical(), reason);
             }
         });
+    }
+
+    /// Whether a node with a key was heard since this was asked.
+    pub fn has_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// The latest instant at which all of these nodes are known to have been down: [`Table::all_down_at`].
+    pub fn all_down_at(&self, nodes: &[NodeIndex]) -> Option<Instant> {
+        self.table.all_down_at(nodes)
     }
 
     /// Looks at a request; `out` gets the answer, or the part of it that there is at once.

@@ -577,7 +577,7 @@ fn the_core_is_told_what_the_file_says() {
     assert_eq!(settings.members[0].id, SiteId::of_address(&[10, 0, 0, 1]));
     assert_eq!((settings.me, settings.seed, settings.any_source), (MemberIndex(2), 42, true));
     assert_eq!(settings.max_time_skew, Millis(30_000));
-    let tickets: Vec<_> = configuration.ticket_settings().collect();
+    let tickets: Vec<_> = configuration.ticket_settings(MemberIndex(0), "").collect();
     assert_eq!(tickets[0].acquire_after, Millis(60_000));
     assert_eq!(configuration.majority(), 2);
 }

@@ -68,6 +68,7 @@ pub const KEYS: &[KeySpec] = &[
     ticket("before-acquire-handler", "PROGRAM [ARGUMENT...]", "(none)"),
     ours(ticket("release-handler", "PROGRAM [ARGUMENT...]", "(none)")),
     ours(ticket("on-stuck-revoke", "PROGRAM [ARGUMENT...]", "(none)")),
+    ours(ticket("crash-release", "SITE NODE...", "(none: a lease is waited for)")),
     ticket("attr-prereq", "auto|manual NAME eq|ne VALUE", "(none)"),
     ticket("mode", "automatic|manual", "automatic"),
 ];

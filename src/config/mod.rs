@@ -12,6 +12,7 @@
 mod argument;
 mod check;
 mod core_settings;
+mod crash_release;
 mod diagnostic;
 mod kdump;
 mod key;
@@ -25,6 +26,7 @@ mod value;
 
 pub use argument::{Argument, ArgumentTooLong, CANNOT_FIND_MYSELF};
 pub use check::{Check, check, describe};
+pub use crash_release::CrashRelease;
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Severity};
 pub use kdump::{Kdump, Listen, NodeKey};
 pub use key::{KeyFileError, MAX_SECRET, MIN_SECRET, Secret, read_key};
@@ -140,6 +142,8 @@ pub struct Ticket {
     pub renewal_configured: bool,
     /// Its programs, by the number of their kind.
     pub handlers: [Option<Handler>; HandlerKind::ALL.len()],
+    /// For each site that has a `crash-release`, its nodes.
+    pub crash_releases: Vec<CrashRelease>,
 }
 
 impl Ticket {

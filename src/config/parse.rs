@@ -1,5 +1,6 @@
 //! The lines of a file, one by one, to a [`Configuration`]. Pure: the resolver is the caller's.
 
+use super::crash_release::Surroundings;
 use super::diagnostic::{Diagnostic, Diagnostics, Shown};
 use super::keys::{self, Place};
 use super::legacy::OldTicket;
@@ -352,12 +353,18 @@ impl<'p, 'r> Parser<'p, 'r> {
         if self.drafts.is_empty() && !self.is_listener() {
             self.found.warn(last_line, "no ticket; expected at least one: ticket = NAME");
         }
-        let (members, drafts) = (self.members.len(), std::mem::take(&mut self.drafts));
-        let tickets = drafts.into_iter().filter_map(|draft| draft.finish(members, &mut self.found)).collect::<Vec<_>>();
+        let around = Surroundings {
+            members: &self.members,
+            keys: &self.global.kdump.keys,
+            authenticated: self.global.authfile.is_some(),
+            store: &self.global.store,
+        };
+        let drafts = std::mem::take(&mut self.drafts).into_iter();
+        let tickets: Vec<Ticket> = drafts.filter_map(|draft| draft.finish(&around, &mut self.found)).collect();
         if !self.is_listener() || !tickets.is_empty() {
             self.check_members(last_line, &tickets);
         }
-        self.check_listener();
+        self.check_listener(&tickets);
         self.check_journal();
         let name = self.name(path);
         let configuration = match name {
@@ -396,10 +403,17 @@ impl<'p, 'r> Parser<'p, 'r> {
         }
     }
 
-    fn check_listener(&mut self) {
+    fn check_listener(&mut self, tickets: &[Ticket]) {
         let keys = &self.global.kdump.keys;
         if let (None, Some(first)) = (self.line_of("kdump-listen"), keys.first()) {
             self.found.warn(first.line, "kdump-key without kdump-listen: nobody listens; expected kdump-listen = 7410");
+        }
+        if let (None, Some(ticket)) =
+            (self.line_of("kdump-listen"), tickets.iter().find(|ticket| !ticket.crash_releases.is_empty()))
+        {
+            let text = "crash-release without kdump-listen: this member hears of no dump, and waits for the lease's end; \
+                        expected kdump-listen = 7410";
+            self.found.warn(ticket.line, text);
         }
         if let (true, true, Some(line)) =
             (self.global.kdump.settings.require_auth, keys.is_empty(), self.line_of("kdump-require-auth"))

@@ -1,6 +1,7 @@
 //! One ticket while its lines are read: its own values over inherited ones, and the rules between
 //! them, which are checked when all lines are known.
 
+use super::crash_release::{self, Surroundings, Written};
 use super::diagnostic::{Diagnostics, Shown};
 use super::value::{self, Checked};
 use super::{Handler, Ticket, handler_key};
@@ -38,6 +39,7 @@ pub(super) struct TicketDraft {
     handlers: [Option<At<Handler>>; HandlerKind::ALL.len()],
     mode: Option<At<Mode>>,
     prerequisites: Vec<At<Prerequisite>>,
+    crash_releases: Vec<At<Written>>,
 }
 
 /// What a key of a ticket was found to be.
@@ -64,6 +66,7 @@ impl TicketDraft {
             handlers: Default::default(),
             mode: None,
             prerequisites: Vec::new(),
+            crash_releases: Vec::new(),
         }
     }
 
@@ -97,6 +100,7 @@ impl TicketDraft {
             "weights" => put(&mut self.weights, own, line, key, value::weights(text), found),
             "mode" => put(&mut self.mode, own, line, key, value::mode(text), found),
             "attr-prereq" => self.add_prerequisite(line, text, found),
+            "crash-release" => self.add_crash_release(line, text, found),
             _ => return Known::No,
         }
         if fraction { Known::FractionOfSecond } else { Known::Yes }
@@ -115,8 +119,21 @@ impl TicketDraft {
         self.prerequisites.push(At { value, line });
     }
 
+    /// As with `attr-prereq`: own lines replace inherited ones.
+    fn add_crash_release(&mut self, line: u32, text: &str, found: &mut Diagnostics<'_>) {
+        if self.crash_releases.iter().all(|known| known.line < self.line) {
+            self.crash_releases.clear();
+        }
+        let Some(value) = found.ok(line, crash_release::read(text)) else { return };
+        if self.crash_releases.len() == MAX_MEMBERS {
+            found.error(line, format!("too many crash-release lines, expected at most {MAX_MEMBERS} for a ticket"));
+            return;
+        }
+        self.crash_releases.push(At { value, line });
+    }
+
     /// Checks the rules between the values; `None` when one is broken, with a diagnostic.
-    pub(super) fn finish(self, members: usize, found: &mut Diagnostics<'_>) -> Option<Ticket> {
+    pub(super) fn finish(self, around: &Surroundings<'_>, found: &mut Diagnostics<'_>) -> Option<Ticket> {
         let expire = self.expire.as_ref().map_or(DEFAULT_EXPIRE, |at| at.value);
         let timeout = self.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |at| at.value);
         let retries = self.retries.as_ref().map_or(DEFAULT_RETRIES, |at| at.value);
@@ -124,7 +141,7 @@ impl TicketDraft {
         let acquire_after = self.acquire_after.as_ref().map_or(Millis(0), |at| at.value);
         let mode = self.mode.as_ref().map_or(Mode::Automatic, |at| at.value);
         let sound = self.check_times(expire, timeout, retries, renewal, found);
-        self.warn(members, mode, acquire_after, found);
+        self.warn(around.members.len(), mode, acquire_after, found);
         let renewal_line = self.renewal.as_ref().map(|at| at.line.max(self.line));
         let handler_line = |kind: HandlerKind| self.handlers[kind as usize].as_ref().map(|at| at.line.max(self.line));
         let (release_line, last_resort_line) =
@@ -163,9 +180,10 @@ impl TicketDraft {
         if let Some(line) = last_resort_line {
             warn_of_last_resort(line, &settings, found);
         }
+        let crash_releases = crash_release::understand(self.crash_releases, around, found);
         let renewal_configured = self.renewal.is_some();
         let handlers = self.handlers.map(|handler| handler.map(|at| at.value));
-        sound.then_some(Ticket { line: self.line, settings, renewal_configured, handlers })
+        sound.then_some(Ticket { line: self.line, settings, renewal_configured, handlers, crash_releases })
     }
 
     /// timeout*(retries+1) < renewal-freq < expire. No product here can overflow: see

@@ -209,7 +209,7 @@ fn judge_node(configuration: &Configuration) {
     let settings = configuration.settings(me, None, 1);
     let sender = settings.members[me.at()].id;
     let mut tickets: Vec<_> = configuration
-        .ticket_settings()
+        .ticket_settings(me, "")
         .take(MAX_TICKETS)
         .enumerate()
         .map(|(at, ticket)| booth_core::ticket::Ticket::new(ticket, (at % 2 == 0).then(Record::default)))
