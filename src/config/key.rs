@@ -1,18 +1,15 @@
 //! The key file: a secret shared by all members.
 //!
-//! booth's rules: 8 to 64 bytes, readable by its owner only; a key of ASCII characters alone loses
-//! the blanks at both its ends, so that an editor's newline does not matter.
+//! It is readable by its owner only; what of its content is the key, the core says ([`secret_in`]).
 
-use super::line::trim;
+pub use booth_core::wire::{MAX_SECRET, MIN_SECRET};
+
+use booth_core::wire::secret_in;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The shortest key, in bytes.
-pub const MIN_SECRET: usize = 8;
-/// The longest key, in bytes.
-pub const MAX_SECRET: usize = 64;
 /// How much of a file is read: a longest key and many blanks.
 const MAX_READ: usize = 4096;
 
@@ -39,12 +36,6 @@ impl Secret {
     /// The key, as authentication needs it.
     pub fn bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    /// Makes a key of a file's content; the number of bytes it has when that is out of range.
-    fn from_content(content: &[u8]) -> Result<Secret, usize> {
-        let key = if content.is_ascii() { trim(content) } else { content };
-        if (MIN_SECRET..=MAX_SECRET).contains(&key.len()) { Ok(Secret(key.to_vec())) } else { Err(key.len()) }
     }
 }
 
@@ -105,7 +96,7 @@ pub fn read_key(path: &Path) -> Result<Secret, KeyFileError> {
     if content.len() > MAX_READ {
         return Err(KeyFileError::TooLong(path.to_owned(), content.len()));
     }
-    Secret::from_content(&content).map_err(|length| {
+    secret_in(&content).map(|key| Secret(key.to_vec())).map_err(|length| {
         let error = if length < MIN_SECRET { KeyFileError::TooShort } else { KeyFileError::TooLong };
         error(path.to_owned(), length)
     })

@@ -16,12 +16,15 @@ mod attribute;
 mod code;
 mod frame;
 mod header;
+pub mod kdump;
 pub mod mac;
+mod secret;
 mod text;
 mod ticket;
 
 pub use frame::{Frame, ReplyFrame, frame_length, reply_frame};
 pub use mac::Key;
+pub use secret::{MAX_SECRET, MIN_SECRET, secret_in};
 pub use text::{is_attribute_text, is_ticket_name};
 
 use header::HeaderView;
