@@ -100,10 +100,10 @@ impl Key {
     /// Prepares a key. Any length will do; [`super::secret_in`] refuses those that are too short to be safe.
     pub fn new(secret: &[u8]) -> Key {
         let mut block = [0; BLOCK_LEN];
-        match block.get_mut(..secret.len()) {
-            Some(start) => start.copy_from_slice(secret),
-            None => block[..MAC_LEN].copy_from_slice(&Sha256::digest(secret)),
+        if secret.len() > BLOCK_LEN {
+            return Key::new(&Sha256::digest(secret));
         }
+        block.iter_mut().zip(secret).for_each(|(to, byte)| *to = *byte);
         Key { prepared: Hmac::new(&block.into()) }
     }
 

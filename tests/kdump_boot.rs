@@ -1,0 +1,157 @@
+//! The crash kernel's image: what Debian's own mkinitramfs makes of our hook, and the script that starts the sender there.
+#![allow(clippy::unwrap_used)]
+
+#[path = "live/mod.rs"]
+mod live;
+#[path = "scratch/mod.rs"]
+mod scratch;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the image of kdump-tools has its configuration: the hook knows it by that.
+const CONFIGURATION: &str = "/var/lib/kdump/initramfs-tools";
+
+fn run(line: &str) -> String {
+    let output = Command::new("sh").args(["-euc", line]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}\n{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A host for this thread alone: the files of this one, with what is changed in them kept below `directory`, and a
+/// network card `e0` that leads to 192.0.2.0/24.
+fn enter_host(directory: &Path) {
+    use nix::sched::{CloneFlags, unshare};
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+    run("mount --make-rprivate /");
+    run(&format!("mount -t tmpfs tmpfs {}", directory.display()));
+    // Not everything: what a temporary directory is on cannot be covered.
+    for part in ["boot", "etc", "lib/modules", "usr/libexec", "usr/share", "var/lib"] {
+        let layer = directory.join(part);
+        let (upper, work) = (layer.join("upper"), layer.join("work"));
+        fs::create_dir_all(&upper).unwrap();
+        fs::create_dir_all(&work).unwrap();
+        fs::create_dir_all(Path::new("/").join(part)).unwrap();
+        let (upper, work) = (upper.display(), work.display());
+        run(&format!("mount -t overlay overlay -o lowerdir=/{part},upperdir={upper},workdir={work} /{part}"));
+    }
+    run("ip link set lo up
+         ip link add e0 address 02:00:00:00:00:01 type veth peer name p0
+         ip addr add 192.0.2.1/24 dev e0
+         ip link set e0 up
+         ip link set p0 up
+         ip route add 198.51.100.0/24 via 192.0.2.254");
+}
+
+/// Installs the files as the packages do, and a kernel of which mkinitramfs needs no more than its settings.
+fn install() {
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kdump");
+    let put = |from: PathBuf, to: &str| {
+        fs::create_dir_all(Path::new(to).parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    };
+    for file in ["settings.sh", "network"] {
+        put(packaging.join(file), &format!("/usr/share/booth/kdump/{file}"));
+    }
+    let tools = "/usr/share/initramfs-tools";
+    put(packaging.join("initramfs-tools/hook"), &format!("{tools}/hooks/fence_kdump_send"));
+    put(packaging.join("initramfs-tools/script"), &format!("{tools}/scripts/init-premount/fence_kdump_send"));
+    run(&format!(
+        "mkdir -p {CONFIGURATION} /lib/modules/6.1.0-test
+         cp -r /etc/initramfs-tools/. {CONFIGURATION}
+         echo MODULES=list >{CONFIGURATION}/conf.d/list
+         echo CONFIG_RD_GZIP=y >/boot/config-6.1.0-test"
+    ));
+}
+
+/// Makes an image with this configuration and unpacks it.
+fn image(directory: &Path, configuration: &str) -> PathBuf {
+    let image = directory.join("image");
+    let unpacked = directory.join("unpacked");
+    let _ = fs::remove_dir_all(&unpacked);
+    run(&format!("mkinitramfs -c gzip -d {configuration} -o {} 6.1.0-test", image.display()));
+    run(&format!("unmkinitramfs {} {}", image.display(), unpacked.display()));
+    unpacked
+}
+
+#[test]
+fn the_hook_puts_sender_arguments_key_and_network_into_the_image_of_the_crash_kernel_alone() {
+    let test = "the_hook_puts_sender_arguments_key_and_network_into_the_image_of_the_crash_kernel_alone";
+    if !live::is_root(test) {
+        return;
+    }
+    if !Path::new("/usr/sbin/mkinitramfs").exists() {
+        return live::skip(test, "it needs initramfs-tools-core");
+    }
+    let directory = scratch::directory("kdump-boot");
+    enter_host(&directory);
+    install();
+    // Any static program will do: this is about where it goes.
+    fs::write("/usr/libexec/fence_kdump_send", "the sender").unwrap();
+    run("chmod 755 /usr/libexec/fence_kdump_send");
+    fs::write("/etc/kdump.key", "a secret of eight or more").unwrap();
+    run("echo 192.0.2.2 node2 >>/etc/hosts");
+
+    // No nodes, nothing to do.
+    let unpacked = image(&directory, CONFIGURATION);
+    assert!(!unpacked.join("usr/libexec/fence_kdump_send").exists());
+
+    let settings = "FENCE_KDUMP_NODES='node2 198.51.100.7'\nFENCE_KDUMP_ARGS='-i 5 -k /etc/kdump.key'\n";
+    fs::write("/etc/default/fence_kdump", settings).unwrap();
+    let unpacked = image(&directory, CONFIGURATION);
+    let text = |path: &str| fs::read_to_string(unpacked.join(path)).unwrap();
+    assert_eq!(text("usr/libexec/fence_kdump_send"), "the sender");
+    assert_eq!(text("etc/kdump.key"), "a secret of eight or more");
+    let mode = |path: &str| fs::metadata(unpacked.join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("etc/kdump.key"), 0o600);
+    let host = run("uname -n");
+    let command = format!("-n {} -i 5 -k /etc/kdump.key node2 198.51.100.7\n", host.trim());
+    assert_eq!(text("etc/fence_kdump/command"), command);
+    assert_eq!(text("etc/hosts"), "192.0.2.2 node2\n");
+    let routes = "02:00:00:00:00:01 e0 192.0.2.1/24 192.0.2.2 \n\
+                  02:00:00:00:00:01 e0 192.0.2.1/24 198.51.100.7 192.0.2.254\n";
+    assert_eq!(text("etc/fence_kdump/routes"), routes);
+    assert!(text("scripts/init-premount/ORDER").contains("/scripts/init-premount/fence_kdump_send"));
+    assert!(unpacked.join("usr/bin/ip").exists() && unpacked.join("etc/fence_kdump/network").exists());
+
+    // The words of kdump.conf are RHEL's; they come last.
+    fs::write("/etc/kdump.conf", "path /var/crash\nfence_kdump_nodes 192.0.2.9\nfence_kdump_args -p 7411\n").unwrap();
+    let unpacked = image(&directory, CONFIGURATION);
+    let command = fs::read_to_string(unpacked.join("etc/fence_kdump/command")).unwrap();
+    assert_eq!(command, "-p 7411 192.0.2.9\n");
+    assert!(!unpacked.join("etc/kdump.key").exists());
+
+    // The image that the system starts with is none of our business.
+    run(&format!("mkdir -p /var/lib/other && cp -r {CONFIGURATION}/. /var/lib/other"));
+    let unpacked = image(&directory, "/var/lib/other");
+    assert!(!unpacked.join("usr/libexec/fence_kdump_send").exists());
+    run(&format!("umount --lazy {}", directory.display()));
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn the_network_of_the_image_is_the_one_that_was_written_down() {
+    let test = "the_network_of_the_image_is_the_one_that_was_written_down";
+    if !live::is_root(test) {
+        return;
+    }
+    let directory = scratch::directory("kdump-network");
+    enter_host(&directory);
+    run("mount -t sysfs sysfs /sys");
+    fs::create_dir_all("/etc/fence_kdump").unwrap();
+    let routes = "02:00:00:00:00:01 eth7 192.0.2.1/24 192.0.2.2 \n\
+                  02:00:00:00:00:01 eth7 192.0.2.1/24 198.51.100.7 192.0.2.254\n\
+                  02:00:00:00:00:01 eth7 fd00::1/64 fd00::2 \n";
+    fs::write("/etc/fence_kdump/routes", routes).unwrap();
+    run("ip addr flush dev e0; ip link set e0 down");
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kdump");
+    run(&format!("sh {}", packaging.join("network").display()));
+    let addresses = run("ip -o addr show dev e0");
+    assert!(addresses.contains("192.0.2.1/24") && addresses.contains("fd00::1/64"), "{addresses}");
+    assert!(run("ip route").contains("198.51.100.7 via 192.0.2.254 dev e0"));
+    run(&format!("umount --lazy {}", directory.display()));
+    fs::remove_dir_all(directory).unwrap();
+}

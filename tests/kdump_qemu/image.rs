@@ -1,0 +1,156 @@
+//! What the machine boots: an initramfs that loads the crash kernel and panics, and in it the crash kernel's own.
+
+use super::tools::Tools;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The key and the name of the machine's signed messages.
+pub const KEY: &[u8] = b"a secret of eight or more";
+pub const NODE: &str = "crashed";
+/// What the machine says when it is about to crash.
+pub const CRASHING: &str = "CRASHING";
+
+/// A network card.
+pub struct Card {
+    /// What qemu calls it.
+    pub name: &'static str,
+    modules: &'static [&'static str],
+    pub is_virtual: bool,
+}
+
+pub const VIRTIO: Card = Card { name: "virtio-net-pci", modules: &["virtio_pci", "virtio_net"], is_virtual: true };
+pub const E1000: Card = Card { name: "e1000", modules: &["e1000"], is_virtual: false };
+
+/// Who sends, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// Ours, from the first moment, signed.
+    Ours,
+    /// Debian's, when the network has been set up.
+    Debians,
+}
+
+/// One crash.
+pub struct Crash {
+    pub card: &'static Card,
+    /// The crash kernel's memory, in MiB.
+    pub megabytes: u32,
+    pub sender: Sender,
+}
+
+const MOUNTS: &str = "#!/bin/busybox sh\n\
+    /bin/busybox --install -s /bin\n\
+    mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev\n\
+    exec >/dev/console 2>&1\n";
+
+/// The crash kernel: what is started before the network is there, and what behind it.
+fn second_init(sender: Sender, port: u16) -> String {
+    let send = format!("/bin/fence_kdump_send -v -p {port}");
+    let ours = format!("{send} -k /key -n {NODE}");
+    let (before, behind) = match sender {
+        Sender::Ours => (format!("{ours} 10.0.2.2 &"), String::new()),
+        Sender::Debians => (String::new(), format!("{send} -i 2 10.0.2.2 &")),
+    };
+    format!(
+        "{MOUNTS}{before}\n\
+         for module in /modules/*; do insmod $module; done\n\
+         ip addr add 10.0.2.15/24 dev eth0; ip link set eth0 up\n\
+         {behind}\n\
+         sleep 1000\n"
+    )
+}
+
+/// The machine's first kernel: everything is ready, so that nothing but the crash is measured.
+fn first_init() -> String {
+    // What RHEL gives its crash kernels, and the console. With `nokaslr` each run has the same memory.
+    let arguments = "console=ttyS0 loglevel=7 irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off \
+                     transparent_hugepage=never nokaslr panic=-1 net.ifnames=0";
+    format!(
+        "{MOUNTS}\
+         export LD_LIBRARY_PATH=/lib\n\
+         /bin/kexec -p -s --initrd=/second --append='{arguments}' /vmlinuz || poweroff -f\n\
+         echo {CRASHING}; echo c >/proc/sysrq-trigger\n"
+    )
+}
+
+/// Makes the first initramfs below `directory`; gives its path.
+pub fn make(tools: &Tools, crash: &Crash, port: u16, directory: &Path) -> PathBuf {
+    let kernel = tools.kernel(crash.card.is_virtual);
+    let second = Folder::new(directory.join("two"), tools);
+    second.write("init", &second_init(crash.sender, port));
+    for (at, module) in crash.card.modules.iter().flat_map(|module| tools.modules(kernel, module)).enumerate() {
+        second.copy(&module, &format!("modules/{at:02}"));
+    }
+    match crash.sender {
+        Sender::Ours => {
+            second.copy(&ours(), "bin/fence_kdump_send");
+            second.write("key", std::str::from_utf8(KEY).unwrap());
+        }
+        Sender::Debians => {
+            let theirs = tools.file("usr/libexec/fence-agents/fence_kdump_send");
+            second.copy(&theirs, "bin/fence_kdump_send");
+            second.copy_libraries(tools, &theirs);
+        }
+    }
+    let first = Folder::new(directory.join("one"), tools);
+    first.write("init", &first_init());
+    let kexec = tools.file("sbin/kexec");
+    first.copy(&kexec, "bin/kexec");
+    first.copy_libraries(tools, &kexec);
+    first.copy(&tools.file(&format!("boot/vmlinuz-{kernel}")), "vmlinuz");
+    first.copy(&second.pack(), "second");
+    first.pack()
+}
+
+/// Our sender, built as for the packages.
+fn ours() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut build = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/send/build"));
+    let output = build.arg("x86_64").env("CARGO_TARGET_DIR", target).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// The content of an initramfs.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(path: PathBuf, tools: &Tools) -> Folder {
+        for name in ["bin", "proc", "sys", "dev"] {
+            fs::create_dir_all(path.join(name)).unwrap();
+        }
+        let folder = Folder(path);
+        folder.copy(&tools.file("bin/busybox"), "bin/busybox");
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+        fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn copy(&self, from: &Path, name: &str) {
+        let to = self.0.join(name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+
+    fn copy_libraries(&self, tools: &Tools, program: &Path) {
+        for library in tools.libraries_of(program) {
+            let name = library.file_name().unwrap().to_str().unwrap().to_owned();
+            // The dynamic linker is named by its path, and told of the rest's.
+            let folder = if name.starts_with("ld-linux") { "lib64" } else { "lib" };
+            self.copy(&library, &format!("{folder}/{name}"));
+        }
+    }
+
+    fn pack(&self) -> PathBuf {
+        let image = self.0.with_extension("img");
+        let script = format!("find . | cpio -o -H newc --quiet | gzip -1 >{}", image.display());
+        let packed = Command::new("sh").args(["-euc", &script]).current_dir(&self.0).status().unwrap();
+        assert!(packed.success() && fs::metadata(&image).unwrap().len() > 0);
+        image
+    }
+}

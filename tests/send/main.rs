@@ -1,0 +1,17 @@
+//! The crash kernel's sender, `fence_kdump_send`, looked at from outside: an ordinary process whose messages
+//! reach a socket of the test or Debian's agent.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod command_line;
+mod host;
+#[path = "../live/mod.rs"]
+mod live;
+mod messages;
+mod names;
+mod network;
+mod original;
+#[path = "../patience/mod.rs"]
+mod patience;
+#[path = "../scratch/mod.rs"]
+mod scratch;
+mod size;
