@@ -8,7 +8,7 @@
 //! | --- | --- | --- |
 //! | 8 | 4 | `BKD1` |
 //! | 12 | 8 | the node: the start of its name's SHA-256 |
-//! | 20 | 8 | the sequence number: when it was sent by the sender's clock (seconds since 1970), the number of the message from 1 |
+//! | 20 | 8 | the sequence number: when it was sent, by the sender's clock in microseconds since 1970 |
 //! | 28 | 4 | for how long the sending kernel runs, in seconds |
 //! | 32 | 32 | HMAC-SHA256 over all that precedes it |
 //!
@@ -30,6 +30,8 @@ pub const MAGIC: u32 = 0x1B30_2A40;
 /// The second word.
 pub const VERSION: u32 = 1;
 
+/// A second in sequence numbers.
+const SECOND: u64 = 1_000_000;
 const TAG: &[u8; 4] = b"BKD1";
 /// The block size of SHA-256; HMAC pads shorter keys with zeros and hashes longer ones.
 const BLOCK_LEN: usize = 64;
@@ -118,15 +120,16 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The sequence number of the message `number` (from 1) that is sent `sent` seconds after 1970. A sender takes the
-/// time from its clock once, and counts from there by its uptime: so numbers grow though somebody sets the clock.
-pub fn sequence(sent: u32, number: u32) -> u64 {
-    u64::from(sent) << 32 | u64::from(number)
+/// The sequence number of a message that is sent `sent` seconds and `micros` microseconds after 1970, which must be
+/// later than the one before. A sender takes the time from its clock once, and counts from there by its uptime: so
+/// numbers grow though somebody sets the clock.
+pub fn sequence(sent: u32, micros: u32) -> u64 {
+    u64::from(sent) * SECOND + u64::from(micros)
 }
 
 /// When a message was sent, by the sender's clock in seconds since 1970.
 pub fn sent(sequence: u64) -> u32 {
-    (sequence >> 32) as u32
+    u32::try_from(sequence / SECOND).unwrap_or(u32::MAX)
 }
 
 /// A plain message, in this machine's byte order as the original's.
@@ -293,7 +296,7 @@ mod tests {
     #[test]
     fn a_later_dump_has_the_greater_sequence_numbers() {
         assert!(sequence(1, 1) < sequence(1, 2));
-        assert!(sequence(1, u32::MAX) < sequence(2, 1));
-        assert_eq!(sequence(0x6553_F100, 1), ANNOUNCEMENT.sequence);
+        assert!(sequence(1, 999_999) < sequence(2, 0));
+        assert_eq!((sent(sequence(7, 999_999)), sent(u64::MAX)), (7, u32::MAX));
     }
 }

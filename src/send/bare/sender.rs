@@ -34,10 +34,10 @@ struct Target {
 /// What makes messages.
 struct Writer {
     signed: Option<(Key, NodeId)>,
-    /// The wall clock at the start, in seconds.
-    started: u32,
-    /// How many messages there have been.
-    number: u32,
+    /// What the wall clock said when the kernel was born, by the clocks at the start: later steps do not count.
+    birth_us: u64,
+    /// The sequence number of the last message.
+    last: u64,
 }
 
 struct Sender<'o> {
@@ -231,19 +231,19 @@ impl Writer {
             let host = HostName::read();
             (key, NodeId::of(options.node.unwrap_or(host.as_bytes())))
         });
-        Writer { signed, started: (system::now_ms(Clock::Wall) / 1000) as u32, number: 0 }
+        Writer { signed, birth_us: system::now_us(Clock::Wall).wrapping_sub(system::now_us(Clock::Boot)), last: 0 }
     }
 
     /// The next message: a buffer, and how much of it. No two are alike where they are signed, whoever they are for.
     fn write(&mut self) -> ([u8; kdump::SIGNED_LEN], usize) {
-        self.number = self.number.wrapping_add(1);
         let Some((key, node)) = &self.signed else {
             let mut message = [0; kdump::SIGNED_LEN];
             message[..kdump::PLAIN_LEN].copy_from_slice(&kdump::encode_plain());
             return (message, kdump::PLAIN_LEN);
         };
-        let uptime = (system::now_ms(Clock::Boot) / 1000) as u32;
-        let sequence = kdump::sequence(self.started, self.number);
+        let uptime_us = system::now_us(Clock::Boot);
+        self.last = self.birth_us.wrapping_add(uptime_us).max(self.last + 1);
+        let (sequence, uptime) = (self.last, (uptime_us / 1_000_000) as u32);
         (kdump::encode_signed(&Announcement { node: *node, sequence, uptime }, key), kdump::SIGNED_LEN)
     }
 }

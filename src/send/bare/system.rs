@@ -177,11 +177,16 @@ pub fn read<'a>(file: &Descriptor, buffer: &'a mut [u8]) -> Result<&'a [u8], Err
 
 /// The time on a clock, in milliseconds.
 pub fn now_ms(clock: Clock) -> u64 {
+    now_us(clock) / 1000
+}
+
+/// The same in microseconds.
+pub fn now_us(clock: Clock) -> u64 {
     let mut time = [0_i64; 2];
     // SAFETY: two 64-bit words are a `struct timespec`; the call writes them and nothing else.
     let result = unsafe { call3(call::CLOCK_GETTIME, clock as usize, (&raw mut time) as usize, 0) };
     debug_assert!(result.is_ok(), "both clocks are as old as Linux 2.6.39");
-    (time[0].max(0) as u64).saturating_mul(1000) + (time[1] as u64) / 1_000_000
+    (time[0].max(0) as u64).saturating_mul(1_000_000) + (time[1] as u64) / 1000
 }
 
 /// Sleeps; a signal may end it sooner.
