@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const KEY: &[u8] = b"a key of alpha's own";
 
-/// A signed message of node `localhost`, whose crash kernel is `uptime` seconds old.
-fn message(started: u32, number: u32, uptime: u32) -> Vec<u8> {
-    let announcement = Announcement { node: NodeId::of(b"localhost"), sequence: sequence(started, number), uptime };
+/// The `number`th signed message of this second, of node `localhost`, whose crash kernel is `uptime` seconds old.
+fn message(sent: u32, number: u32, uptime: u32) -> Vec<u8> {
+    let announcement = Announcement { node: NodeId::of(b"localhost"), sequence: sequence(sent, number), uptime };
     encode_signed(&announcement, &Key::new(KEY)).to_vec()
 }
 
@@ -21,7 +21,7 @@ fn wall() -> u32 {
 /// A listener that knows the key of `localhost`, and one who waits for it.
 fn start(place: &Place) -> Running {
     let key = place.key("alpha.key", KEY);
-    place.listen(&format!("kdump-key = localhost {}\n", key.display()))
+    place.listen(&format!("kdump-key = localhost {}\nkdump-interval = 1\n", key.display()))
 }
 
 fn dropped(place: &Place, reason: &str, count: u32) {
@@ -69,10 +69,13 @@ fn a_replay_does_not_pass_because_the_listener_was_restarted_and_the_dump_goes_o
     let _listener = start(&place);
     place.send("127.0.7.2", &message(started, 1, 100));
     dropped(&place, "sent before", 1);
-    // By its own clock this one was sent 60 s before it comes.
-    place.send("127.0.7.2", &message(started, 7, 40));
+    // This one was sent a second after the first, and is kept for longer than three intervals.
+    let kept = message(started + 1, 0, 101);
+    wait_for("time has passed", || wall() > started + 6);
+    place.send("127.0.7.2", &kept);
     dropped(&place, "held back on its way", 1);
-    place.send("127.0.7.2", &message(started, 3, 100));
+    let elapsed = wall() - started;
+    place.send("127.0.7.2", &message(started + elapsed, 0, 100 + elapsed));
     wait_for("it is heard", || place.stats().contains("messages of dumping nodes: 1\n"));
 }
 
