@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-const UNITS: [&str; 3] = ["booth-arbitrator.service", "booth@.service", "booth-guard@.service"];
+const UNITS: [&str; 4] = ["booth-arbitrator.service", "booth@.service", "booth-guard@.service", "boothd-kdump.service"];
 /// The highest exposure that `systemd-analyze security` may find, in tenths.
 const EXPOSURE: u32 = 40;
 
@@ -30,7 +30,7 @@ fn the_units_are_understood_and_confined() {
             .collect();
         fs::write(directory.join(name), lines.join("\n")).unwrap();
     }
-    for name in ["booth-arbitrator.service", "booth@site.service", "booth-guard@site.service"] {
+    for name in ["booth-arbitrator.service", "booth@site.service", "booth-guard@site.service", "boothd-kdump.service"] {
         let unit = directory.join(name);
         let verified = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit));
         assert!(verified.status == 0 && verified.err.is_empty(), "{name}: {verified:?}");

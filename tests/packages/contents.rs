@@ -75,6 +75,56 @@ fn both_kinds_of_package_hold_the_same_and_what_callers_rely_on() {
 }
 
 #[test]
+fn the_package_for_crashed_nodes_has_both_ends_where_they_are_looked_for() {
+    if !equipped("the_package_for_crashed_nodes_has_both_ends_where_they_are_looked_for") {
+        return;
+    }
+    let built = built("1");
+    let name = "boothd-kdump";
+    let deb = files(&printed("dpkg-deb", &["--contents"], &built.deb(name)), 5);
+    let rpm = files(&printed("rpm", &["-qp", "--list", "--verbose"], &built.rpm(name)), 8);
+    let (of_debian, both): (BTreeSet<_>, BTreeSet<_>) =
+        deb.into_iter().partition(|file| file.contains("/initramfs-tools/"));
+    assert_eq!(both, rpm);
+    let initramfs = [
+        "-rwxr-xr-x /usr/share/initramfs-tools/hooks/fence_kdump_send",
+        "-rwxr-xr-x /usr/share/initramfs-tools/scripts/init-premount/fence_kdump_send",
+    ];
+    assert_eq!(of_debian.iter().map(String::as_str).collect::<Vec<_>>(), initramfs);
+    let expected = [
+        "-rw-r--r-- /lib/systemd/system/boothd-kdump.service",
+        "-rw-r--r-- /usr/lib/firewalld/services/fence_kdump.xml",
+        "-rw-r--r-- /usr/share/booth/kdump/settings.sh",
+        "-rw-r--r-- /usr/share/doc/boothd-kdump/README.md",
+        "-rw-r--r-- /usr/share/doc/boothd-kdump/examples/fence_kdump",
+        "-rw-r--r-- /usr/share/man/man8/fence_kdump.8",
+        "-rw-r--r-- /usr/share/man/man8/fence_kdump_send.8",
+        "-rwxr-xr-x /usr/lib/dracut/modules.d/95fence_kdump_send/module-setup.sh",
+        "-rwxr-xr-x /usr/lib/dracut/modules.d/95fence_kdump_send/start.sh",
+        "-rwxr-xr-x /usr/lib/fence_kdump_send",
+        "-rwxr-xr-x /usr/libexec/fence-agents/fence_kdump_send",
+        "-rwxr-xr-x /usr/libexec/fence_kdump_send",
+        "-rwxr-xr-x /usr/sbin/fence_kdump",
+        "-rwxr-xr-x /usr/share/booth/kdump/network",
+    ];
+    assert_eq!(both.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+
+    let field =
+        |field: &str| printed("dpkg-deb", &["--showformat", &format!("${{{field}}}"), "--show"], &built.deb(name));
+    assert_eq!(field("Depends"), "boothd | boothd-arbitrator, init-system-helpers (>= 1.51), iproute2");
+    assert_eq!(field("Conflicts"), "", "fence-agents has other agents, and stays");
+    for (asked, expected) in [
+        ("--requires", "(boothd or boothd-arbitrator)"),
+        ("--provides", "fence-agents-kdump"),
+        ("--conflicts", "fence-agents-kdump"),
+    ] {
+        let text = printed("rpm", &["-qp", asked], &built.rpm(name));
+        assert!(text.lines().any(|line| line.trim() == expected), "{asked}: {text}");
+        assert!(!text.lines().any(|line| line.trim() == "booth"), "{asked}: {text}");
+    }
+}
+
+#[test]
 fn the_packages_take_the_place_of_the_reference_s_and_of_each_other() {
     if !equipped("the_packages_take_the_place_of_the_reference_s_and_of_each_other") {
         return;
@@ -149,9 +199,9 @@ fn lintian_has_nothing_to_say() {
         return;
     }
     let built = built("1");
-    // It takes a static program that can be loaded anywhere for a library; and no bug of Debian asks for ours.
-    let suppressed = "shared-library-lacks-prerequisites,initial-upload-closes-no-bugs";
-    for name in ["boothd", "boothd-arbitrator"] {
+    // Ours are static, and it takes those that can be loaded anywhere for libraries; and no bug of Debian asks for them.
+    let suppressed = "shared-library-lacks-prerequisites,statically-linked-binary,initial-upload-closes-no-bugs";
+    for name in ["boothd", "boothd-arbitrator", "boothd-kdump"] {
         let arguments = ["--fail-on", "error,warning", "--tag-display-limit", "0", "--suppress-tags", suppressed];
         let text = printed("lintian", &arguments, &built.deb(name));
         assert_eq!(text, "", "{name}");

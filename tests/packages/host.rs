@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// What the tree has beside the essential packages: the reference, what a site needs, and systemd.
-const INCLUDED: &str = "booth,pacemaker-cli-utils,systemd";
+/// What the tree has beside the essential packages: the reference, what sites and crashed nodes need, and systemd.
+const INCLUDED: &str = "booth,iproute2,pacemaker-cli-utils,systemd";
+/// A package of Debian's whose file lies in the tree's /root: it is unpacked without the many others that it wants.
+const FETCHED: &str = "fence-agents";
 /// The longest that a command on a host may take.
 const LIMIT: &str = "60";
 
@@ -190,13 +192,16 @@ fn cgroups() -> PathBuf {
 pub fn tree() -> PathBuf {
     static TREE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     TREE.get_or_init(|| {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bookworm");
+        // Overlays take a comma for the end of the name.
+        let name = format!("bookworm-{}-{FETCHED}", INCLUDED.replace(',', "-"));
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         if !kept.exists() {
             let fresh = kept.with_extension(std::process::id().to_string());
+            let fetch = format!("--customize-hook=cd \"$1/root\" && apt-get download {FETCHED}");
             let begun = std::time::Instant::now();
             let made = Command::new("mmdebstrap")
                 .args(["--quiet", "--variant=minbase", "--include", INCLUDED, "--dpkgopt=force-unsafe-io"])
-                .args(["--aptopt=Acquire::Languages \"none\"", "bookworm"])
+                .args(["--aptopt=Acquire::Languages \"none\"", &fetch, "bookworm"])
                 .arg(&fresh)
                 .stdin(Stdio::null())
                 .output()

@@ -1,5 +1,5 @@
-//! The packages, as administrators meet them: built, looked into, installed over the reference, upgraded
-//! under a granted ticket, removed and purged, on hosts with systemd ([`host`]).
+//! The packages, as administrators meet them: built, looked into, installed over the reference and beside Debian's
+//! fencing agents, upgraded under a granted ticket, removed and purged, on hosts with systemd ([`host`]).
 //!
 //! Needs root, `cargo deb`, `cargo generate-rpm`, and Debian's mmdebstrap, rpm, lintian and iproute2. The other
 //! members of the clusters run this build's daemon, beside the hosts.
@@ -9,6 +9,7 @@
 mod common;
 mod contents;
 mod host;
+mod kdump;
 mod life;
 
 use common::scratch;
@@ -23,7 +24,7 @@ pub struct Built {
 }
 
 impl Built {
-    /// The package for a site, or for an arbitrator.
+    /// The package of this name.
     fn deb(&self, name: &str) -> PathBuf {
         self.directory.join(format!("{name}_{}-{}_amd64.deb", env!("CARGO_PKG_VERSION"), self.revision))
     }

@@ -17,6 +17,15 @@ fn help_and_version_are_printed_on_standard_output() {
         assert!(help.contains(option), "{option}");
     }
     assert_eq!(outcome(&["--help"]).1, help);
+    let page = include_str!("../../packaging/man/fence_kdump_send.8").replace("\\-", "-");
+    let pairs = help.lines().filter_map(|line| line.strip_prefix("  -")?.split_once(", --"));
+    let entries = pairs.map(|(letter, rest)| {
+        let word = rest.split(['=', ' ']).next().unwrap();
+        format!("\n.TP\n\\fB-{letter}\\fR, \\fB--{word}\\fR")
+    });
+    let missing: Vec<String> = entries.filter(|entry| !page.contains(entry)).collect();
+    assert!(missing.is_empty(), "not in the manual: {missing:?}");
+    assert_eq!(page.matches("\n.TP\n\\fB-").count(), help.matches("\n  -").count());
     let version = format!("fence_kdump_send {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(outcome(&["-V"]), (Some(0), version.clone(), String::new()));
     assert_eq!(outcome(&["127.0.0.1", "--version"]), (Some(0), version, String::new()));
