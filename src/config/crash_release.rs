@@ -180,7 +180,7 @@ mod tests {
         refused(&line("berlin Alpha"), "node \"Alpha\" has no key");
         refused(&line("berlin alpha beta alpha"), "names \"alpha\" twice");
         refused(&line("berlin"), "has no nodes, expected SITE NODE...");
-        refused(&line("berlin alpha\ncrash-release = 10.0.0.9 beta"), "b.conf:11: crash-release of \"10.0.0.9\" again");
+        refused(&line("berlin alpha\ncrash-release = 10.0.0.9 beta"), "b.conf:11: crash-release of 10.0.0.9 again");
         refused(&line(&format!("berlin{}", " alpha".repeat(33))), "has more than 32 nodes");
         let all = format!("{MEMBERS}{KEYS}{TICKET}crash-release = berlin alpha\n");
         refused(&all, "crash-release needs an authfile");
