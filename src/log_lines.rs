@@ -193,11 +193,7 @@ impl fmt::Display for Words<'_> {
                 name(by)
             ),
             Event::LeaderLost { leader } => write!(f, "the lease of {} has run out", name(leader)),
-            Event::SiteCrashed { leader } => write!(
-                f,
-                "all nodes of {} write their dumps: nothing runs there any more, its lease is not waited for",
-                name(leader)
-            ),
+            Event::SiteCrashed { leader } => site_crashed(f, name(leader)),
             Event::SteppedDown { leader } => write!(f, "{} has given it up", name(leader)),
             Event::RevokedByLeader { leader } => write!(f, "revoked at {}", name(leader)),
             Event::NoAnswer { member } => write!(f, "{} does not answer renewals", name(member)),
@@ -227,6 +223,10 @@ impl fmt::Display for Words<'_> {
             Event::RevokeRequested => f.write_str("an administrator asks for the ticket to be revoked"),
         }
     }
+}
+
+fn site_crashed(f: &mut fmt::Formatter<'_>, site: impl fmt::Display) -> fmt::Result {
+    write!(f, "all nodes of {site} write their dumps: nothing runs there any more, its lease is not waited for")
 }
 
 fn releasing(f: &mut fmt::Formatter<'_>, until: impl fmt::Display) -> fmt::Result {

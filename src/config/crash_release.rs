@@ -111,7 +111,7 @@ fn one(written: &Written, around: &Surroundings<'_>) -> Checked<CrashRelease> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::{Configuration, parse};
+    use super::super::{Configuration, describe, parse};
     use booth_core::member::{MAX_MEMBERS, MemberIndex};
     use std::path::Path;
 
@@ -153,7 +153,13 @@ mod tests {
             let releases = configuration.tickets[0].crash_releases.iter();
             releases.map(|one| (one.site.0, one.nodes.iter().map(|node| node.0).collect())).collect()
         };
-        assert_eq!(understood(&configuration.unwrap()), [(0, vec![0]), (1, vec![1, 0])]);
+        let configuration = configuration.unwrap();
+        assert_eq!(understood(&configuration), [(0, vec![0]), (1, vec![1, 0])]);
+        let words = describe(&configuration);
+        assert!(
+            words.contains("\n     crash-release 10.0.0.2: free when all of its nodes dump: beta, alpha\n"),
+            "{words}"
+        );
         let (configuration, _) = understand(&with(&format!("{TICKET}crash-release = 10.0.0.9 alpha")));
         assert_eq!(understood(&configuration.unwrap()), [(0, vec![0])]);
     }
@@ -185,6 +191,9 @@ mod tests {
         let all = format!("{MEMBERS}{KEYS}{TICKET}crash-release = berlin alpha\n");
         refused(&all, "crash-release needs an authfile");
         refused(&format!("{AUTH}store = file:/tickets\n{all}"), "crash-release with store = file:/tickets");
+        let inherited =
+            "ticket = __defaults__\nacquire-after = 60\ncrash-release = berlin gamma\nticket = T\nticket = U";
+        refused(&with(inherited), "b.conf:10: crash-release: node \"gamma\" has no key");
         let lines = "crash-release = berlin alpha\n".repeat(MAX_MEMBERS + 1);
         let (_, found) = understand(&with(&format!("{TICKET}{lines}")));
         assert!(

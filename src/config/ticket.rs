@@ -181,7 +181,7 @@ impl TicketDraft {
             warn_of_last_resort(line, &settings, found);
         }
         if let Some(first) = self.crash_releases.first().filter(|_| mode == Mode::Manual) {
-            let name = &settings.name;
+            let name = if settings.name.is_empty() { "ticket" } else { settings.name.as_str() };
             let text = format!("{name}: crash-release is never looked at: of a manual ticket no lease is waited for");
             found.warn(first.line.max(self.line), text);
         }
