@@ -252,7 +252,7 @@ impl Lab {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
         };
-        write_key("/etc/booth/booth.key", crate::common::KEY.as_ref());
+        write_key("/etc/booth/booth.key", crate::common::KEY);
         if self.plan.crash_release {
             for node in (0..self.plan.nodes).map(|number| self.host_name(number)) {
                 write_key(&inner_key(&node), node_key(&node).as_bytes());
