@@ -225,8 +225,8 @@ impl fmt::Display for Words<'_> {
     }
 }
 
-fn site_crashed(f: &mut fmt::Formatter<'_>, leader: MemberName<'_>) -> fmt::Result {
-    write!(f, "all nodes of {leader} write their dumps: nothing runs there any more, its lease is not waited for")
+fn site_crashed(f: &mut fmt::Formatter<'_>, site: impl fmt::Display) -> fmt::Result {
+    write!(f, "all nodes of {site} write their dumps: nothing runs there any more, its lease is not waited for")
 }
 
 fn releasing(f: &mut fmt::Formatter<'_>, until: impl fmt::Display) -> fmt::Result {

@@ -5,7 +5,7 @@
 //! **S0** At every instant at most one site's store says that an automatic ticket is granted there, and
 //! `acquire-after` lies between the end at one site and the grant at another, whatever is lost, delayed,
 //! repeated, reordered, cut, killed, restarted, suspended, slow or full. (A forced grant, `-F`, and manual
-//! tickets are the administrator's word.) It is the sum of twelve rules; each is enforced in few places, and
+//! tickets are the administrator's word.) It is the sum of thirteen rules; each is enforced in few places, and
 //! each has *mutants*, deliberate breakages of those places, that the tests are seen to notice.
 //!
 //! Two things S0 needs from outside, and no daemon can give: a guard that revokes in the CIB what has run out
@@ -15,6 +15,19 @@
 //! lease until the next monitor, so let `acquire-after` be longer than the monitor's interval and some 5 s. It
 //! goes by the site's wall clock and reaches the store as the daemon would: a CIB that hangs it cannot revoke
 //! in either. `on-stuck-revoke` is the last resort where the daemon lives and the store does not.
+//!
+//! S13 gives a lease up before its end, so it needs more, and is off unless `crash-release` is configured:
+//! - *All nodes are named* that may run what needs the ticket, or the daemon of the site: every node of its
+//!   cluster, remote ones too. One that is left out may run the service on. (A daemon on such a node says so, and
+//!   then its lease is waited for; a service there cannot.)
+//! - *The clocks* of nodes and members are right within 5 s: only then does a message tell when it was sent. A
+//!   clock that is wrong by more makes announcements late, and the lease is waited for, unless somebody holds messages
+//!   back as well and the clock is ahead by just as much.
+//! - *The store forgets*: Pacemaker keeps tickets in the status section of its CIB, in memory only, so a node that
+//!   boots again brings no grant back (`tests/pacemaker/crash.rs` looks at a real one). A store of files does not
+//!   forget, and is refused.
+//! - *A node that dumps runs nothing*: the crash kernel replaces the one that ran the service. What the service had
+//!   sent to disks of others before may still arrive, as with any fencing.
 //!
 //! # Rules, where they live, and what shows them
 //!
@@ -98,6 +111,13 @@
 //! leader that hears nobody gives the ticket up in time. A packet filter that lets only members reach
 //! the port is the remedy. Clients are limited in number, time and bytes
 //! ([`crate::net::client`]); whoever opens many connections closes his own.
+//!
+//! **Whoever has the keys of a site's nodes** (`kdump-key`; each is on its node, in the image of its crash kernel and on
+//! the members) can announce their dumps. With the keys of *all* nodes that a `crash-release` names for the leader's
+//! site it can have the ticket taken over while that site still holds it: two holders until the old one hears of
+//! its successor. The key of some of them does not suffice, nor do keys without a `crash-release`; then what is at stake
+//! is fencing: a node that runs passes for fenced. Without a key one can only repeat and hold back, see below: a
+//! repeated announcement is void, and one that was held back for longer than the clocks' 5 s does not count for S13.
 //!
 //! **On the path, without the key**, one can read, drop, delay and repeat. Dropping and delaying cost the
 //! ticket its renewals, never S0: a lease is counted from the sending of what was acknowledged (S4), and

@@ -8,6 +8,8 @@
 #[path = "pacemaker/cluster.rs"]
 mod cluster;
 mod common;
+#[path = "pacemaker/crash.rs"]
+mod crash;
 #[path = "pacemaker/fencing.rs"]
 mod fencing;
 #[path = "pacemaker/guard.rs"]
@@ -32,6 +34,7 @@ mod readme;
 mod replacement;
 #[path = "pacemaker/runs.rs"]
 mod runs;
+mod sender;
 #[path = "pacemaker/tools.rs"]
 mod tools;
 #[path = "pacemaker/watch.rs"]
@@ -113,6 +116,15 @@ fn a_node_that_dumps_is_fenced_by_its_message() {
             ("fenced by a message", fencing::by_message, OURS),
             ("no message: the next level", fencing::without_message, OURS),
         ],
+    );
+}
+
+/// A site whose nodes all write their dumps is dead before its lease ends; as long as one of them does not, it is not.
+#[test]
+fn a_crashed_site_is_replaced_before_its_lease_ends() {
+    tell(
+        "a_crashed_site_is_replaced_before_its_lease_ends",
+        &[("nodes of the active site crash", crash::nodes_crash, OURS)],
     );
 }
 

@@ -1,7 +1,9 @@
 //! What was understood of a configuration, in words: `boothctl check FILE`.
 
 use super::diagnostic::Shown;
-use super::{Configuration, Diagnostic, Handler, Kdump, Severity, Store, Ticket, handler_key, load, read_key};
+use super::{
+    Configuration, CrashRelease, Diagnostic, Handler, Kdump, Severity, Store, Ticket, handler_key, load, read_key,
+};
 use crate::handler;
 use booth_core::kdump::INTERVALS;
 use booth_core::lease;
@@ -200,6 +202,7 @@ fn describe_ticket(out: &mut String, configuration: &Configuration, ticket: &Tic
             HandlerKind::StuckRevoke => writeln!(out, ": {} after a lease's end", Span(lease::stuck_grace(settings)))?,
         }
     }
+    describe_crash_releases(out, configuration, ticket)?;
     for prerequisite in &settings.prerequisites {
         let scope = match prerequisite.scope {
             PrerequisiteScope::Auto => "auto",
@@ -207,6 +210,16 @@ fn describe_ticket(out: &mut String, configuration: &Configuration, ticket: &Tic
         };
         let operation = if prerequisite.equal { "eq" } else { "ne" };
         writeln!(out, "     attr-prereq {scope} {} {operation} {}", prerequisite.name, prerequisite.value)?;
+    }
+    Ok(())
+}
+
+fn describe_crash_releases(out: &mut String, configuration: &Configuration, ticket: &Ticket) -> fmt::Result {
+    for CrashRelease { site, nodes } in &ticket.crash_releases {
+        let keys = &configuration.kdump.keys;
+        let names: Vec<&str> = nodes.iter().map(|node| keys[usize::from(node.0)].node.as_str()).collect();
+        let site = configuration.members[site.at()].address;
+        writeln!(out, "     crash-release {site}: free when all of its nodes dump: {}", names.join(", "))?;
     }
     Ok(())
 }

@@ -106,3 +106,124 @@ fn one(written: &Written, around: &Surroundings<'_>) -> Checked<CrashRelease> {
     }
     Ok(CrashRelease { site: MemberIndex(site as u8), nodes })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::{Configuration, describe, parse};
+    use booth_core::member::{MAX_MEMBERS, MemberIndex};
+    use std::path::Path;
+
+    const MEMBERS: &str = "site = berlin\nsite = 10.0.0.2\narbitrator = 10.0.0.3\n";
+    const AUTH: &str = "authfile = /k\n";
+    const KEYS: &str = "kdump-listen = 7410\nkdump-key = alpha /a\nkdump-key = beta /b\n";
+
+    /// Its tickets stand behind [`MEMBERS`], [`AUTH`] and [`KEYS`]: from line 8 on.
+    fn understand(text: &str) -> (Option<Configuration>, Vec<String>) {
+        let (configuration, found) = parse(text.as_bytes(), Path::new("/etc/booth/b.conf"), &mut |host| match host {
+            "berlin" => Ok(vec!["10.0.0.9".parse().unwrap()]),
+            "alpha" | "beta" => Ok(vec!["10.1.0.1".parse().unwrap()]),
+            _ => Err("Name or service not known".to_owned()),
+        });
+        (configuration, found.iter().map(ToString::to_string).collect())
+    }
+
+    fn with(tickets: &str) -> String {
+        format!("{MEMBERS}{AUTH}{KEYS}{tickets}\n")
+    }
+
+    const TICKET: &str = "ticket = T\nacquire-after = 60\n";
+
+    /// One error, with these words in it.
+    #[track_caller]
+    fn refused(text: &str, words: &str) {
+        let (configuration, found) = understand(text);
+        let errors: Vec<_> = found.iter().filter(|found| !found.contains("warning: ")).collect();
+        assert!(matches!(errors[..], [only] if only.contains(words)), "expected {words}, got {found:#?}");
+        assert!(configuration.is_none());
+    }
+
+    #[test]
+    fn a_site_is_named_as_in_its_line_or_by_its_address_and_its_nodes_by_their_keys() {
+        let lines = "crash-release = berlin alpha\ncrash-release = 10.0.0.2 beta alpha\n";
+        let (configuration, found) = understand(&with(&format!("{TICKET}{lines}")));
+        assert_eq!(found, [""; 0]);
+        let understood = |configuration: &Configuration| -> Vec<(u8, Vec<u8>)> {
+            let releases = configuration.tickets[0].crash_releases.iter();
+            releases.map(|one| (one.site.0, one.nodes.iter().map(|node| node.0).collect())).collect()
+        };
+        let configuration = configuration.unwrap();
+        assert_eq!(understood(&configuration), [(0, vec![0]), (1, vec![1, 0])]);
+        let words = describe(&configuration);
+        assert!(
+            words.contains("\n     crash-release 10.0.0.2: free when all of its nodes dump: beta, alpha\n"),
+            "{words}"
+        );
+        let (configuration, _) = understand(&with(&format!("{TICKET}crash-release = 10.0.0.9 alpha")));
+        assert_eq!(understood(&configuration.unwrap()), [(0, vec![0])]);
+    }
+
+    #[test]
+    fn own_lines_replace_inherited_ones() {
+        let text = with(
+            "ticket = __defaults__\nacquire-after = 60\ncrash-release = berlin alpha\nticket = T\nticket = U\n\
+             crash-release = 10.0.0.2 beta",
+        );
+        let (configuration, found) = understand(&text);
+        assert_eq!(found, [""; 0]);
+        let sites =
+            configuration.unwrap().tickets.iter().map(|ticket| ticket.crash_releases[0].site.0).collect::<Vec<_>>();
+        assert_eq!(sites, [0, 1]);
+    }
+
+    #[test]
+    fn what_the_rule_does_not_rest_on_is_refused() {
+        let line = |line: &str| with(&format!("{TICKET}crash-release = {line}"));
+        refused(&line("10.0.0.7 alpha"), "b.conf:10: crash-release: \"10.0.0.7\" is no site");
+        refused(&line("10.0.0.3 alpha"), "\"10.0.0.3\" is no site");
+        refused(&line("berlin gamma"), "node \"gamma\" has no key");
+        refused(&line("berlin Alpha"), "node \"Alpha\" has no key");
+        refused(&line("berlin alpha beta alpha"), "names \"alpha\" twice");
+        refused(&line("berlin"), "has no nodes, expected SITE NODE...");
+        refused(&line("berlin alpha\ncrash-release = 10.0.0.9 beta"), "b.conf:11: crash-release of 10.0.0.9 again");
+        refused(&line(&format!("berlin{}", " alpha".repeat(33))), "has more than 32 nodes");
+        let all = format!("{MEMBERS}{KEYS}{TICKET}crash-release = berlin alpha\n");
+        refused(&all, "crash-release needs an authfile");
+        refused(&format!("{AUTH}store = file:/tickets\n{all}"), "crash-release with store = file:/tickets");
+        let inherited =
+            "ticket = __defaults__\nacquire-after = 60\ncrash-release = berlin gamma\nticket = T\nticket = U";
+        refused(&with(inherited), "b.conf:10: crash-release: node \"gamma\" has no key");
+        let lines = "crash-release = berlin alpha\n".repeat(MAX_MEMBERS + 1);
+        let (_, found) = understand(&with(&format!("{TICKET}{lines}")));
+        assert!(
+            found.iter().any(|text| text.contains("too many crash-release lines, expected at most 16")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn what_makes_it_useless_is_warned_about() {
+        let deaf = with(&format!("{TICKET}crash-release = berlin alpha")).replace("kdump-listen = 7410\n", "");
+        let (configuration, found) = understand(&deaf);
+        assert!(configuration.is_some());
+        assert!(found.iter().any(|text| text.contains("warning: crash-release without kdump-listen")), "{found:?}");
+        let (_, found) = understand(&with("ticket = T\nmode = manual\ncrash-release = berlin alpha"));
+        assert!(matches!(&found[..], [only] if only.contains("T: crash-release is never looked at")), "{found:?}");
+    }
+
+    #[test]
+    fn a_daemon_is_told_whether_its_own_host_is_named_for_its_own_site() {
+        let (configuration, _) =
+            understand(&with(&format!("{TICKET}crash-release = berlin alpha\nticket = U\nacquire-after = 60")));
+        let configuration = configuration.unwrap();
+        let says = |member: u8, host: &str| -> Vec<bool> {
+            configuration.ticket_settings(MemberIndex(member), host).map(|ticket| ticket.crash_release).collect()
+        };
+        assert_eq!(says(0, "alpha"), [true, false]);
+        assert_eq!(says(0, "beta"), [false, false], "a node that is not named");
+        assert_eq!(says(0, "Alpha"), [false, false]);
+        assert_eq!(says(1, "alpha"), [false, false], "another site");
+        assert_eq!(says(2, "alpha"), [false, false]);
+    }
+}

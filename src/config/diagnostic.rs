@@ -74,7 +74,12 @@ impl<'p> Diagnostics<'p> {
         Diagnostics { path, kept: Vec::new(), errors: 0, warnings: 0 }
     }
 
+    /// Once, however many tickets inherit the line.
     pub(super) fn error(&mut self, line: u32, text: impl fmt::Display) {
+        let text = text.to_string();
+        if self.kept.iter().any(|known| known.line == Some(line) && known.text == text) {
+            return;
+        }
         self.errors += 1;
         if self.errors <= MAX_DIAGNOSTICS {
             self.keep(line, Severity::Error, text);

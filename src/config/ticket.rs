@@ -180,6 +180,11 @@ impl TicketDraft {
         if let Some(line) = last_resort_line {
             warn_of_last_resort(line, &settings, found);
         }
+        if let Some(first) = self.crash_releases.first().filter(|_| mode == Mode::Manual) {
+            let name = if settings.name.is_empty() { "ticket" } else { settings.name.as_str() };
+            let text = format!("{name}: crash-release is never looked at: of a manual ticket no lease is waited for");
+            found.warn(first.line.max(self.line), text);
+        }
         let crash_releases = crash_release::understand(self.crash_releases, around, found);
         let renewal_configured = self.renewal.is_some();
         let handlers = self.handlers.map(|handler| handler.map(|at| at.value));

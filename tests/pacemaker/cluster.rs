@@ -151,14 +151,19 @@ pub fn begin(name: &str, nodes: &[(usize, &Host)], network: &Network, services: 
         fs::create_dir_all(directory(home, service.id)).unwrap();
     }
     for (_, host) in nodes {
-        fs::write(host.path("/etc/corosync/corosync.conf"), corosync(name, nodes, network)).unwrap();
         let cib = host.path("/var/lib/pacemaker/cib/cib.xml");
         fs::write(&cib, configuration(name, home, services, extra)).unwrap();
         fs::set_permissions(&cib, fs::Permissions::from_mode(0o600)).unwrap();
         let user = nix::unistd::User::from_name("hacluster").unwrap().expect("package pacemaker makes hacluster");
         chown(&cib, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
-        host.spawn(host.command("/usr/sbin/corosync", &["-f"]), "corosync.log");
+        begin_corosync(name, host, nodes, network);
     }
+}
+
+/// Starts corosync on a host, which is one of these nodes of a site.
+pub fn begin_corosync(name: &str, host: &Host, nodes: &[(usize, &Host)], network: &Network) {
+    fs::write(host.path("/etc/corosync/corosync.conf"), corosync(name, nodes, network)).unwrap();
+    host.spawn(host.command("/usr/sbin/corosync", &["-f"]), "corosync.log");
 }
 
 /// Starts Pacemaker on a node as soon as corosync serves there.

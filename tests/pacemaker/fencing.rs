@@ -43,11 +43,7 @@ fn two_levels(name: &str) -> Lab {
     let lab = Lab::start(name, plan);
     // Node names are host names, which the agent looks up.
     for node in [A1, A2] {
-        let host = lab.host(node);
-        let hosts = host.home().join("hosts");
-        let [a1, a2] = [A1, A2].map(|node| lab.node_address(node));
-        fs::write(&hosts, format!("127.0.0.1 localhost\n{a1} a1\n{a2} a2\n")).unwrap();
-        host.must("/bin/mount", &["--bind", hosts.to_str().unwrap(), "/etc/hosts"]);
+        lab.name_nodes(node);
     }
     eventually("both devices have started", PROMPT, || {
         let mon = lab.host(A1).must("/usr/sbin/crm_mon", &["--one-shot", "--output-as=xml"]);

@@ -37,7 +37,9 @@ impl Host {
     pub fn start(network: &Network, number: usize, name: &str, home: &Path, layers: [&Path; 2]) -> Host {
         fs::create_dir_all(home).unwrap();
         let writable = home.join("tickets");
-        fs::write(&writable, "").unwrap();
+        // A host that starts again goes on with what it has written.
+        File::options().create(true).append(true).open(&writable).unwrap();
+        let _ = fs::remove_file(home.join("up"));
         fs::set_permissions(&writable, fs::Permissions::from_mode(0o666)).unwrap();
         let log = File::create(home.join("host.log")).unwrap();
         let mut command = network.command(number, Path::new("/usr/bin/unshare"));

@@ -8,7 +8,8 @@ use crate::places::{self, Place};
 use crate::scratch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,6 +52,9 @@ pub struct Plan {
     pub members: bool,
     /// Whether ocf:pacemaker:booth-site is ours, as our packages install it, and not the reference's.
     pub our_agent: bool,
+    /// Whether all members listen for the dumps of the first site's nodes, which sign them, and count that site as
+    /// crashed when all of its nodes dump.
+    pub crash_release: bool,
     pub tickets: Vec<Ticket>,
     pub services: Vec<Service>,
     /// What a site's cluster has beside the services, by site.
@@ -67,6 +71,7 @@ impl Plan {
             early: false,
             members: true,
             our_agent: false,
+            crash_release: false,
             tickets: tickets.to_vec(),
             services: services.to_vec(),
             extra: Default::default(),
@@ -90,6 +95,10 @@ pub struct Lab {
 
 /// The address of a site of two nodes, which moves with the daemon.
 pub const FLOATING: &str = "10.90.0.100";
+/// What a node has on its disk, of all that it writes.
+const KEPT: [&str; 2] = ["/var/lib/pacemaker", "/var/lib/booth"];
+/// These directories.
+pub type Disk = [File; KEPT.len()];
 /// The configuration of every member.
 pub const CONFIGURATION: &str = "/etc/booth/booth.conf";
 
@@ -216,22 +225,50 @@ impl Lab {
         let mut text = format!(
             "transport = UDP\nport = {PORT}\nauthfile = /etc/booth/booth.key\nsite = {a}\nsite = {b}\narbitrator = {arbitrator}\n"
         );
+        let nodes: Vec<String> = (0..self.plan.nodes).map(|number| self.host_name(number)).collect();
+        if self.plan.crash_release {
+            text += "kdump-listen = 7410\n";
+            text.extend(nodes.iter().map(|node| format!("kdump-key = {node} {}\n", inner_key(node))));
+        }
         for Ticket { name, expire, acquire_after, more } in &self.plan.tickets {
             text += &format!(
                 "ticket = \"{name}\"\n expire = {expire}\n acquire-after = {acquire_after}\n timeout = 1\n retries = 3\n{more}"
             );
+            if self.plan.crash_release {
+                text += &format!(" crash-release = {a} {}\n", nodes.join(" "));
+            }
         }
         text
     }
 
-    fn write_configuration(&self, number: usize) {
+    /// Writes the configuration of a member, and the keys that it names.
+    pub fn write_configuration(&self, number: usize) {
         let host = self.host(number);
         fs::write(host.path(CONFIGURATION), self.configuration()).unwrap();
-        let key = host.path("/etc/booth/booth.key");
-        fs::write(&key, crate::common::KEY).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         let user = nix::unistd::User::from_name("hacluster").unwrap().expect("package pacemaker makes hacluster");
-        chown(&key, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        let write_key = |inside: &str, key: &[u8]| {
+            let path = host.path(inside);
+            fs::write(&path, key).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        };
+        write_key("/etc/booth/booth.key", crate::common::KEY);
+        if self.plan.crash_release {
+            for node in (0..self.plan.nodes).map(|number| self.host_name(number)) {
+                write_key(&inner_key(&node), node_key(&node).as_bytes());
+            }
+            self.name_nodes(number);
+        }
+    }
+
+    /// Lets a host know the nodes of the first site by their names.
+    pub fn name_nodes(&self, number: usize) {
+        let host = self.host(number);
+        let hosts = host.home().join("hosts");
+        let line = |node: usize| format!("{} {}\n", self.node_address(node), self.host_name(node));
+        let lines: String = (0..self.plan.nodes).map(line).collect();
+        fs::write(&hosts, format!("127.0.0.1 localhost\n{lines}")).unwrap();
+        host.must("/bin/mount", &["--bind", hosts.to_str().unwrap(), "/etc/hosts"]);
     }
 
     fn start_clusters(&self) {
@@ -251,6 +288,38 @@ impl Lab {
     #[track_caller]
     pub fn host(&self, number: usize) -> &Host {
         self.hosts[number].as_ref().expect("a host that is up")
+    }
+
+    /// What a node of the first site keeps on its disk, to be read when it is down, too.
+    pub fn disk(&self, number: usize) -> Disk {
+        KEPT.map(|directory| File::open(self.host(number).path(directory)).unwrap())
+    }
+
+    /// Starts nodes of the first site again, and what is started with a node, with what was on their disks.
+    pub fn boot(&mut self, nodes: &[(usize, &Disk)]) {
+        for (number, disk) in nodes {
+            assert!(self.hosts[*number].is_none(), "{} is up", self.host_name(*number));
+            // The address that Pacemaker had brought there went with the kernel.
+            let mut ip = self.network.command(*number, Path::new("/usr/sbin/ip"));
+            let _ = crate::common::run(ip.args(["addr", "del", &format!("{FLOATING}/24"), "dev", "e0"]));
+            let host = self.new_host(*number);
+            for (directory, kept) in KEPT.iter().zip(disk.iter()) {
+                let kept = format!("/proc/{}/fd/{}/.", std::process::id(), kept.as_raw_fd());
+                let copied = Command::new("/bin/cp").arg("-a").arg(kept).arg(host.path(directory)).status();
+                assert!(copied.unwrap().success());
+            }
+            self.hosts[*number] = Some(host);
+            self.write_configuration(*number);
+        }
+        let site: Vec<(usize, &Host)> = (0..self.plan.nodes).map(|number| (number, self.host(number))).collect();
+        let booting = || nodes.iter().map(|(number, _)| self.host(*number));
+        booting().for_each(|host| cluster::begin_corosync("a", host, &site, &self.network));
+        booting().for_each(cluster::begin_pacemaker);
+    }
+
+    /// A command in the network of a host that need not be up.
+    pub fn network_command(&self, number: usize, program: &Path) -> Command {
+        self.network.command(number, program)
     }
 
     /// Ends a host and all that runs on it at once, as a power failure does. When that was.
@@ -362,6 +431,16 @@ impl Lab {
     pub fn tell(&self, line: &str) {
         say(&format!("{}: {line}", self.name));
     }
+}
+
+/// Where a member has the key of a node's dumps.
+fn inner_key(node: &str) -> String {
+    format!("/etc/booth/{node}.key")
+}
+
+/// The key of a node's dumps.
+pub fn node_key(node: &str) -> String {
+    format!("the key of the dumps of {node}")
 }
 
 impl Drop for Lab {

@@ -11,7 +11,7 @@ const A2: usize = 1;
 const B: usize = 2;
 
 /// The site's daemon and its address, wherever the daemon is to run by preference.
-fn group(provider: &str, node: &str, address: bool) -> Extra {
+pub fn group(provider: &str, node: &str, address: bool) -> Extra {
     let parameters = |id: &str, list: &[(&str, &str)]| {
         let nvpair = |(name, value): &(&str, &str)| format!("<nvpair id='{id}-{name}' name='{name}' value='{value}'/>");
         let list: String = list.iter().map(nvpair).collect();

@@ -14,4 +14,6 @@ mod original;
 mod patience;
 #[path = "../scratch/mod.rs"]
 mod scratch;
+#[path = "../sender/mod.rs"]
+mod sender;
 mod size;
