@@ -12,6 +12,8 @@ mod live;
 mod patience;
 #[path = "../scratch/mod.rs"]
 mod scratch;
+#[path = "../sender/mod.rs"]
+mod sender;
 
 mod agent;
 mod listener;

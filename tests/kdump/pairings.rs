@@ -2,6 +2,7 @@
 
 use super::live;
 use super::place::{Place, Running, run};
+use super::sender::sender;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -116,6 +117,34 @@ fn the_original_agent_hears_the_original_sender_and_our_messages() {
     let agent = original.agent(&place, "127.0.0.1");
     original.send(&place, "127.0.0.1");
     assert_eq!(agent.end().status, Some(0));
+}
+
+/// Our sender itself, plain and signed, with each who may listen.
+#[test]
+fn our_sender_is_heard_by_the_original_agent_and_by_ours() {
+    let test = "our_sender_is_heard_by_the_original_agent_and_by_ours";
+    let Some(original) = original(test) else { return };
+    for signed in [false, true] {
+        let send = |place: &Place| {
+            let mut send = Command::new(sender());
+            send.args(["-p", &place.port.to_string(), "-c", "1", "-i", "1"]);
+            if signed {
+                send.arg("-k").arg(place.key("alpha", b"a key of alpha's")).args(["-n", "alpha"]);
+            }
+            let ended = run(send.arg("127.0.0.1").stderr(Stdio::piped()));
+            assert_eq!(ended.status, Some(0), "{ended:?}");
+        };
+        let theirs = Place::new("our-sender");
+        let agent = original.agent(&theirs, "127.0.0.1");
+        send(&theirs);
+        assert_eq!(agent.end().status, Some(0), "the original agent, signed: {signed}");
+
+        let ours = Place::new("our-pair");
+        let mut agent = Running::start(ours.agent(&["-n", "127.0.0.1", "-t", "60"]));
+        agent.until("waiting for message");
+        send(&ours);
+        assert_eq!(agent.end().status, Some(0), "our agent, signed: {signed}");
+    }
 }
 
 /// Each parameter of the original is one of ours, with the same default and kind, and each action.
