@@ -117,7 +117,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S4",
         "the lease is counted from the last repetition of the heartbeat",
         &[edit("leader.rs", "round.sendings += 1;", "round.sendings += 1; round.first_sent = turn.now.boot;")],
-        &[Model("renewed_late"), Simulation(200)],
+        &[Model("renewed_late"), Simulation(1_000)],
     ),
     mutant(
         "no-allowance-for-clocks",
