@@ -8,7 +8,7 @@ use crate::cli::{DaemonOptions, FAILURE, SUCCESS};
 use crate::config::{self, Configuration, Member, Ticket as TicketConfiguration};
 use crate::event_loop::{self, EventLoop};
 use crate::journal::{self, Journal};
-use crate::kdump::place::Link;
+use crate::kdump::port::Rank;
 use crate::kdump::{self as dumping, Listener};
 use crate::log::destination::Destination;
 use crate::log::{Level, Log};
@@ -64,7 +64,6 @@ struct Plan {
 struct Running {
     lock: LockFile,
     notifier: Option<Notifier>,
-    _link: Option<Link>,
     // Dropped, and with that removed, behind the last answer.
     _control_file: Option<control::SocketFile>,
 }
@@ -276,7 +275,7 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Opened), StartError> {
         }
     };
     let (journal, memories) = open_journal(plan, raw(owner), &mut warn)?;
-    let (kdump, link) = open_listener(plan, raw(owner), &mut warn)?;
+    let kdump = open_listener(plan, raw(owner), &mut warn)?;
     memory::release_program_pages();
     let asked = [privileges::lock_memory(), privileges::schedule_first(), privileges::spare_from_oom_killer()];
     asked.iter().filter_map(|result| result.as_ref().err()).for_each(|error| warn(error));
@@ -291,7 +290,7 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Opened), StartError> {
     }
     title::set(&configuration.path, crate::text::kind(own.kind), own.address, configuration.port);
     let notifier = Notifier::from_environment().map_err(|error| warn(&format_args!("NOTIFY_SOCKET: {error}"))).ok();
-    let running = Running { lock, notifier, _link: link, _control_file: control_file };
+    let running = Running { lock, notifier, _control_file: control_file };
     Ok((running, Opened { receiver, sender, listener, control, journal, memories, kdump }))
 }
 
@@ -299,17 +298,17 @@ pub(crate) fn raw(owner: Option<(Uid, Gid)>) -> Option<(u32, u32)> {
     owner.map(|(user, group)| (user.as_raw(), group.as_raw()))
 }
 
-/// Opens what listens for dumping nodes, where that is configured, and lets agents find it.
+/// Opens what listens for dumping nodes, where that is configured.
 fn open_listener(
     plan: &Plan,
     owner: Option<(u32, u32)>,
     warn: &mut impl FnMut(&dyn std::fmt::Display),
-) -> Result<(Option<Listener>, Option<Link>), StartError> {
-    let Some(listen) = plan.configuration.kdump.listen else { return Ok((None, None)) };
+) -> Result<Option<Listener>, StartError> {
+    if plan.configuration.kdump.listen.is_none() {
+        return Ok(None);
+    }
     let control = control::path_beside(&plan.lock_path);
-    let listener = dumping::open(&plan.configuration, plan.node_keys.clone(), owner, &control, warn)?;
-    let link = dumping::find_here(&control, listen.port, warn);
-    Ok((Some(listener), link))
+    dumping::open(&plan.configuration, plan.node_keys.clone(), owner, &control, Rank::Member, warn).map(Some)
 }
 
 fn open_journal(

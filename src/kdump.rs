@@ -4,23 +4,22 @@
 //! A [`Listener`] is a guest in an event loop: it is handed events, the time, the log and the requests of the
 //! control socket that are its own, and names its next deadline. What counts is decided in
 //! [`booth_core::kdump`]; here are the sockets ([`crate::net::kdump`]), the file that remembers ([`memory`]), the
-//! words of requests and answers ([`request`]), where others find the listener ([`place`]), and the loop of one
-//! that is alone ([`alone`]). It knows nothing of tickets. On the path of a datagram nothing is allocated.
+//! words of requests and answers ([`request`]), who of several has the port ([`port`]) and where others find it
+//! ([`place`]), and the loop of one that is alone ([`alone`]). It knows nothing of tickets. On the path of a datagram nothing is allocated.
 
 pub mod alone;
 pub mod ask;
 pub mod daemon;
 pub mod memory;
 pub mod place;
+pub mod port;
 pub mod request;
 
 use crate::clock;
 use crate::config::{self, Configuration, Kdump, KeyFileError, NodeKey};
 use crate::counters;
 use crate::log::{Level, Log};
-use crate::net::BindError;
 use crate::net::client::Clients;
-use crate::net::kdump::KdumpReceiver;
 use crate::process::StartError;
 use booth_core::input::ClientId;
 use booth_core::kdump::{DropReason, Heard, Memory, Node, NodeIndex, Table};
@@ -28,6 +27,7 @@ use booth_core::time::{Instant, Now};
 use booth_core::wire::kdump::{DropReason as Malformed, Key};
 use memory::MemoryFile;
 use mio::{Registry, Token};
+use port::{Port, Rank};
 use std::fmt::{self, Write};
 use std::io;
 use std::net::IpAddr;
@@ -50,7 +50,7 @@ const REASONS: [&str; 7] = [
 
 /// The listener.
 pub struct Listener {
-    receiver: KdumpReceiver,
+    port: Port,
     table: Box<Table>,
     memory: MemoryFile,
     /// What is to be remembered is not on disk yet.
@@ -76,30 +76,20 @@ pub enum Reaction {
     NotMine,
     /// The answer is written.
     Answered,
-    /// Somebody who stays wants the port. The answer of one who stays as well is written.
-    LeaveWanted,
     /// [`Listener::next_answer`] will have the rest of the answer.
     Later,
 }
 
 impl Listener {
-    /// A listener as configured, with its sockets bound.
-    ///
-    /// # Errors
-    /// Where a socket cannot be bound.
-    pub fn open(
-        configuration: &Kdump,
-        keys: Vec<Key>,
-        memory: (MemoryFile, Vec<Memory>),
-    ) -> Result<Listener, BindError> {
-        let receiver = KdumpReceiver::open(configuration.listen.unwrap_or_default())?;
+    /// A listener as configured, at this port.
+    pub fn new(configuration: &Kdump, keys: Vec<Key>, memory: (MemoryFile, Vec<Memory>), port: Port) -> Listener {
         let node =
             |(known, key): (&NodeKey, Key)| Node { name: known.node.clone(), key, addresses: known.addresses.clone() };
         let mut table = Box::new(Table::new(configuration.settings, configuration.keys.iter().zip(keys).map(node)));
         let (memory, memories) = memory;
         let now = clock::read();
         memories.iter().for_each(|memory| table.restore(now, memory));
-        Ok(Listener { receiver, table, memory, unsaved: false, news: false, counters: Counters::default() })
+        Listener { port, table, memory, unsaved: false, news: false, counters: Counters::default() }
     }
 
     /// Has the poll watch the sockets, with `first` and the tokens behind it.
@@ -107,22 +97,27 @@ impl Listener {
     /// # Errors
     /// As epoll_ctl(2).
     pub fn register(&mut self, registry: &Registry, first: Token) -> io::Result<()> {
-        self.receiver.register(registry, first)
+        self.port.register(registry, first)
     }
 
     /// Something has happened to one of the sockets; `false`: the token is not one of ours.
     pub fn on_event(&mut self, token: Token) -> bool {
-        self.receiver.on_event(token)
+        self.port.receiver().is_some_and(|receiver| receiver.on_event(token))
     }
 
     /// Whether there is work that no event will announce.
     pub fn has_more(&self) -> bool {
-        self.receiver.has_more()
+        self.port.has_more()
     }
 
-    /// When somebody's time is over.
+    /// Whether it has its port; else it waits for that.
+    pub fn is_listening(&self) -> bool {
+        self.port.is_held()
+    }
+
+    /// When somebody's time is over, or the port is to be tried again.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.table.next_deadline()
+        [self.table.next_deadline(), self.port.next_deadline()].into_iter().flatten().min()
     }
 
     /// How many wait.
@@ -132,10 +127,11 @@ impl Listener {
 
     /// Takes what has come, up to a limit for one turn.
     pub fn receive(&mut self, now: Now, log: &mut Log) {
-        if !self.receiver.has_more() {
-            return;
+        if self.port.try_again(now, log) {
+            self.remember_others(now, log);
         }
-        let Listener { receiver, table, memory, unsaved, news, counters } = self;
+        let Listener { port, table, memory, unsaved, news, counters } = self;
+        let Some(receiver) = port.receiver().filter(|receiver| receiver.has_more()) else { return };
         receiver.receive(|source, bytes| match table.receive(now, source, bytes) {
             Ok(heard) => {
                 counters.heard += 1;
@@ -171,11 +167,17 @@ impl Listener {
             Ok(request::Request::List) => self.list(now, out),
             Ok(request::Request::Listening) => {
                 // A `String` takes everything.
-                let _ = writeln!(out, "{}", self.receiver);
+                let _ = match self.port.is_held() {
+                    true => writeln!(out, "{}", self.port),
+                    false => writeln!(out, "{}{}", request::REFUSED, self.port),
+                };
             }
-            Ok(request::Request::Leave) => {
-                request::refuse(out, "this listener stays");
-                return Reaction::LeaveWanted;
+            Ok(request::Request::Leave(rank)) => match self.port.leave(now, rank, log) {
+                true => out.push_str(place::LEAVING),
+                false => request::refuse(out, "this listener stays"),
+            },
+            Ok(request::Request::Wait(..)) if !self.port.is_held() => {
+                let _ = writeln!(out, "{}{}", request::REFUSED, self.port);
             }
             Ok(request::Request::Wait(time, wait)) => {
                 self.drain(now, log);
@@ -193,7 +195,9 @@ impl Listener {
     /// Takes all that has come before a wait. A process that was stopped for minutes finds messages of minutes ago
     /// in its sockets, and they are not to pass for an answer.
     fn drain(&mut self, now: Now, log: &mut Log) {
-        self.receiver.look_again();
+        if let Some(receiver) = self.port.receiver() {
+            receiver.look_again();
+        }
         for _ in 0..DRAIN {
             self.receive(now, log);
         }
@@ -206,12 +210,29 @@ impl Listener {
         Some(finished.client)
     }
 
-    /// Hands out all answers that are ready; `text` is where they are written.
+    /// Hands out all answers that are ready; `text` is where they are written. Those who wait where the port has been
+    /// left get none: they notice, and ask the one that has it.
     pub fn answer(&mut self, now: Instant, control: &mut Clients, text: &mut String) {
         text.clear();
         while let Some(client) = self.next_answer(now, text) {
             control.reply(now, client, text.as_bytes(), true);
             text.clear();
+        }
+        while !self.port.is_held()
+            && let Some(client) = self.table.give_up()
+        {
+            control.reply(now, client, b"", true);
+        }
+    }
+
+    /// Takes over what another listener has written down while it had the port.
+    fn remember_others(&mut self, now: Now, log: &mut Log) {
+        match self.memory.read() {
+            Ok(memories) => memories.iter().for_each(|memory| self.table.restore(now, memory)),
+            Err(error) => {
+                let text = format_args!("kdump: dumps that another listener has heard are not known here: {error}");
+                log.write(now, Level::Error, text);
+            }
         }
     }
 
@@ -253,24 +274,27 @@ impl Listener {
 /// Where it listens.
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.receiver.fmt(f)
+        self.port.fmt(f)
     }
 }
 
-/// Opens the file that remembers, where there is something to remember, and the sockets. An agent that stands in
-/// for a listener leaves its port to this one, whose control socket will be at `control`.
+/// Opens the file that remembers, where there is something to remember, and the port, which others are to leave
+/// that are less important than `rank`. The listener's control socket is `control`.
 ///
 /// # Errors
-/// Where one of them cannot be opened.
+/// Where the file cannot be opened, or the address is not one of this host.
 pub fn open(
     configuration: &Configuration,
     keys: Vec<Key>,
     owner: Option<(u32, u32)>,
     control: &Path,
+    rank: Rank,
     warn: &mut impl FnMut(&dyn fmt::Display),
 ) -> Result<Listener, StartError> {
-    let port = configuration.kdump.listen.unwrap_or_default().port;
-    place::claim(control.parent().unwrap_or(Path::new(".")), port);
+    let listen = configuration.kdump.listen.unwrap_or_default();
+    let port =
+        Port::open(clock::read().boot, listen, control, rank, warn).map_err(|error| StartError(error.to_string()))?;
+    // Behind the port: whoever had it has written down the last dump.
     let memory = match &configuration.journal {
         _ if keys.is_empty() => (MemoryFile::off(), Vec::new()),
         None => {
@@ -284,17 +308,7 @@ pub fn open(
             MemoryFile::open(&path, owner).map_err(|error| StartError(format!("{}: {error}", path.display())))?
         }
     };
-    Listener::open(&configuration.kdump, keys, memory).map_err(|error| StartError(error.to_string()))
-}
-
-/// Lets agents find the listener whose control socket this is.
-pub fn find_here(control: &Path, port: u16, warn: &mut impl FnMut(&dyn fmt::Display)) -> Option<place::Link> {
-    place::Link::make(control, port)
-        .map_err(|error| {
-            let path = place::socket(control.parent().unwrap_or(Path::new(".")), port);
-            warn(&format_args!("{}: {error}; fence_kdump will not find this listener", path.display()));
-        })
-        .ok()
+    Ok(Listener::new(&configuration.kdump, keys, memory, port))
 }
 
 /// Reads the keys of all nodes, in their order.

@@ -13,7 +13,11 @@ use booth_core::wire::kdump::PORT;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long to wait before the port's next owner is looked for.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Does what was asked. The exit status is one of
 ///
@@ -64,24 +68,29 @@ fn wait(console: &Console, socket: &Path, nodes: &[String], timeout: Duration) -
             }
         }
     }
-    let waiting = match ask::begin(socket, timeout, &waited) {
-        Ok(Begun::Waiting(waiting)) => waiting,
-        Ok(Begun::Refused(why)) => {
-            console.error(&format!("the listener refuses: {why}"));
-            return FAILURE;
+    let deadline = Instant::now() + timeout;
+    let mut lost = false;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answer = match ask::begin(socket, left, &waited) {
+            Ok(Begun::Waiting(waiting)) => waiting.end(),
+            Ok(Begun::Refused(why)) => Answer::Refused(why),
+            Err(_) if lost && !left.is_zero() => Answer::Gone,
+            Err(error) => return unreachable(console, socket, &error),
+        };
+        match answer {
+            Answer::Heard(heard) => return report(console, nodes, &heard),
+            Answer::Refused(why) => {
+                console.error(&format!("the listener answers: {why}"));
+                return FAILURE;
+            }
+            Answer::Gone if !lost => {
+                console.error("the listener has ended or does not answer any more; asking whoever has its port now");
+                lost = true;
+            }
+            Answer::Gone => {}
         }
-        Err(error) => return unreachable(console, socket, &error),
-    };
-    match waiting.end() {
-        Answer::Heard(heard) => report(console, nodes, &heard),
-        Answer::Refused(why) => {
-            console.error(&format!("the listener answers: {why}"));
-            FAILURE
-        }
-        Answer::Gone => {
-            console.error("the listener has ended or does not answer any more");
-            FAILURE
-        }
+        thread::sleep(PAUSE.min(left));
     }
 }
 

@@ -213,6 +213,11 @@ impl Table {
         Some(self.waiters.swap_remove(at).finish())
     }
 
+    /// Somebody who waits, and does so no longer.
+    pub fn give_up(&mut self) -> Option<ClientId> {
+        self.waiters.pop().map(|waiter| waiter.client())
+    }
+
     /// How many wait.
     pub fn waiters(&self) -> usize {
         self.waiters.len()
@@ -243,7 +248,7 @@ impl Table {
         self.nodes.iter().filter_map(move |node| node.memory(now))
     }
 
-    /// Remembers what an earlier process has heard.
+    /// Remembers what an earlier process has heard, or another one meanwhile.
     pub fn restore(&mut self, now: Now, memory: &Memory) {
         if let Some(node) = self.nodes.iter_mut().find(|node| node.id() == memory.node) {
             node.restore(now, memory);

@@ -15,7 +15,7 @@ use crate::client::kdump::find;
 use crate::control;
 use crate::kdump::ask::{self, Begun};
 use crate::kdump::place;
-use crate::kdump::request::{Answer, Waited};
+use crate::kdump::request::{Answer, REFUSED, Waited};
 use crate::process::descriptors;
 use parameters::{Action, Family, Parameters, Wish};
 use std::io::{ErrorKind, Write};
@@ -189,7 +189,7 @@ fn monitor(parameters: &Parameters) -> u8 {
     let deadline = Instant::now() + MONITOR_PATIENCE;
     loop {
         let error = match control::ask(&socket, "kdump listening", MONITOR_PATIENCE) {
-            Ok(place) if !place.is_empty() && !place.starts_with("unknown request") => {
+            Ok(place) if !place.is_empty() && !place.starts_with("unknown request") && !place.starts_with(REFUSED) => {
                 if parameters.verbose {
                     say(&format!("a listener is at {}", place.trim_end()));
                 }

@@ -4,16 +4,17 @@
 //! agents, and each would miss those of the others. So one process has the port and serves all: whoever finds
 //! nobody starts it, in the background and in a session of its own, so that an agent that Pacemaker kills takes
 //! nothing along. It is found as any listener is ([`place::socket`]), serves until nobody has waited for
-//! [`IDLE`], and then leaves port and name behind. Who waits and loses it starts another.
+//! [`IDLE`] or a listener that stays wants the port, and then leaves port and name behind. Who waits and loses it starts another.
 //!
-//! Two that start one at the same time are kept apart by a lock. It is on a file that stays: were it removed,
-//! two could hold locks on two files of one name.
+//! Two that start one at the same time are kept apart by a lock ([`place::lock_file`]). Where a listener that stays
+//! is about to take the port, it has that lock, and none is started.
 
 use crate::clock;
 use crate::config::{Kdump, Listen};
 use crate::control;
 use crate::kdump::alone::{Alone, Parts};
 use crate::kdump::memory::MemoryFile;
+use crate::kdump::port::{Port, Rank};
 use crate::kdump::{Listener, place};
 use crate::log::destination::Destination;
 use crate::log::{Level, Log};
@@ -22,8 +23,8 @@ use crate::process::StartError;
 use crate::process::detach::{self, Side};
 use booth_core::time::Millis;
 use mio::net::UnixListener;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// How long it stays when nobody waits: longer than an agent takes from starting it to asking it.
@@ -40,7 +41,7 @@ struct Opened {
 }
 
 /// Starts a listener in the background; when this returns, it can be asked. `false`: another one has been started
-/// meanwhile, or has not left yet.
+/// meanwhile, has not left yet, or is about to take the port.
 ///
 /// # Errors
 /// Where it cannot listen, in words that say why.
@@ -84,7 +85,9 @@ pub fn start(port: u16, directory: &Path) -> Result<bool, StartError> {
 /// Why it could not.
 pub fn could_start(port: u16, directory: &Path) -> Result<(), StartError> {
     let Some(_lock) = lock(port, directory)? else {
-        return Err(StartError("another fence_kdump is starting a listener".to_owned()));
+        return Err(StartError(
+            "another fence_kdump is starting a listener, or one that stays waits for the port".to_owned(),
+        ));
     };
     let listen = Listen { address: None, port };
     KdumpReceiver::open(listen).map(drop).map_err(|error| StartError(error.to_string()))
@@ -92,9 +95,11 @@ pub fn could_start(port: u16, directory: &Path) -> Result<(), StartError> {
 
 fn open(port: u16, directory: &Path, lock: File) -> Result<Opened, StartError> {
     let configuration = Kdump { listen: Some(Listen { address: None, port }), ..Kdump::default() };
-    let listener = Listener::open(&configuration, Vec::new(), (MemoryFile::off(), Vec::new()))
-        .map_err(|error| StartError(error.to_string()))?;
     let socket = place::socket(directory, port);
+    let listen = configuration.listen.unwrap_or_default();
+    let port = Port::open(clock::read().boot, listen, &socket, Rank::StandIn, &mut |_| {})
+        .map_err(|error| StartError(error.to_string()))?;
+    let listener = Listener::new(&configuration, Vec::new(), (MemoryFile::off(), Vec::new()), port);
     // With lock and port ours, a link there leads to a listener that has gone.
     if fs::read_link(&socket).is_ok() {
         fs::remove_file(&socket).map_err(|error| failed(&socket, &error))?;
@@ -111,15 +116,12 @@ fn lock(port: u16, directory: &Path) -> Result<Option<File>, StartError> {
         let made = made.and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o755)));
         made.map_err(|error| failed(directory, &error))?;
     }
-    let path = directory.join(format!("fence_kdump-{port}.lock"));
-    let flags = libc::O_NOFOLLOW;
-    let opened =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
-    let file = opened.map_err(|error| failed(&path, &error))?;
+    let failed = |error| StartError(format!("{}: the lock of port {port}: {error}", directory.display()));
+    let file = place::lock_file(directory, port).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The event loop of a listener for dumping nodes that has nothing else to do: one poll, no wake-up without a
 //! cause, each turn bounded, as [`crate::event_loop`] has it, with the sockets, the control socket, signals
-//! and a timer. `boothd kdump` runs it until a signal; `fence_kdump` until nobody waits any more.
+//! and a timer. `boothd kdump` runs it until a signal; `fence_kdump` until nobody waits any more, or somebody who
+//! stays wants the port.
 
-use super::{Listener, Reaction, SLOTS, place};
+use super::{Listener, Reaction, SLOTS};
 use crate::boot_timer::BootTimer;
 use crate::clock;
 use crate::control;
@@ -86,7 +87,7 @@ impl Alone {
         Ok(Alone { poll, timer, signals, control, listener, log, watchdog, text, now, idle, idle_since, leaving: None })
     }
 
-    /// Serves until a signal ends it, and tells which; `None`: nobody waits any more.
+    /// Serves until a signal ends it, and tells which; `None`: nobody waits any more, or the port was wanted.
     ///
     /// # Errors
     /// Where the poll or the timer fails, which they do not.
@@ -119,7 +120,8 @@ impl Alone {
     }
 
     fn has_idled(&self) -> bool {
-        self.idle.is_some_and(|idle| self.idle_since.is_some_and(|since| since + idle <= self.now.boot))
+        let nobody_waits = |idle| self.idle_since.is_some_and(|since| since + idle <= self.now.boot);
+        self.idle.is_some_and(|idle| nobody_waits(idle) || !self.listener.is_listening())
     }
 
     fn turn(&mut self, events: &Events) {
@@ -164,13 +166,6 @@ impl Alone {
                     continue;
                 }
                 Reaction::Answered => {}
-                Reaction::LeaveWanted if self.idle.is_some() => {
-                    // Who waits notices, and asks the one that comes.
-                    self.leaving = Some(signal::SIGTERM);
-                    self.text.clear();
-                    self.text.push_str(place::LEAVING);
-                }
-                Reaction::LeaveWanted => {}
                 Reaction::NotMine => match control::parse(line).filter(|_| good) {
                     Some(control::Request::Stats) => self.listener.describe(&mut self.text),
                     Some(control::Request::Version) => self.text.push_str(control::VERSION_LINE),

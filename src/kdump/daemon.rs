@@ -1,11 +1,12 @@
 //! `boothd kdump`: a listener for dumping nodes on a cluster node without tickets.
 //!
 //! It starts and leaves as a member does ([`crate::daemon`]), in the same order and as the account of a site,
-//! with a lock file and a control socket of its own, so that both may run with one configuration as long as
-//! only one of them listens. A configuration is not needed: without one it listens at the usual port.
+//! with a lock file and a control socket of its own, so that both may run with one configuration: the member has
+//! the port while it is there ([`super::port`]). A configuration is not needed: without one it listens at the usual port.
 
 use super::alone::{Alone, Parts};
-use super::{Listener, place, read_keys};
+use super::port::Rank;
+use super::{Listener, read_keys};
 use crate::cli::{DaemonOptions, FAILURE, SUCCESS};
 use crate::clock;
 use crate::config::{self, Configuration};
@@ -38,7 +39,6 @@ struct Plan {
 struct Running {
     lock: LockFile,
     notifier: Option<Notifier>,
-    _link: Option<place::Link>,
     _control_file: control::SocketFile,
 }
 
@@ -131,10 +131,10 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Listener, mio::net::Unix
     };
     let lock = LockFile::acquire(&plan.lock_path, identity, owner)?;
     let control_path = control::path_beside(&plan.lock_path);
-    let listener = super::open(configuration, plan.keys.clone(), raw(owner), &control_path, &mut warn)?;
     let (control, control_file) =
         control::open(&control_path, raw(owner)).map_err(|error| StartError(error.to_string()))?;
-    let link = super::find_here(&control_path, listen.port, &mut warn);
+    let rank = Rank::Alone;
+    let listener = super::open(configuration, plan.keys.clone(), raw(owner), &control_path, rank, &mut warn)?;
     memory::release_program_pages();
     let asked = [privileges::lock_memory(), privileges::spare_from_oom_killer()];
     asked.iter().filter_map(|result| result.as_ref().err()).for_each(|error| warn(error));
@@ -142,7 +142,7 @@ fn open(plan: &Plan, log: &mut Log) -> Result<(Running, Listener, mio::net::Unix
         account.take()?;
     }
     let notifier = Notifier::from_environment().map_err(|error| warn(&format_args!("NOTIFY_SOCKET: {error}"))).ok();
-    Ok((Running { lock, notifier, _link: link, _control_file: control_file }, listener, control))
+    Ok((Running { lock, notifier, _control_file: control_file }, listener, control))
 }
 
 fn serve(
@@ -152,7 +152,10 @@ fn serve(
     log: Log,
     readiness: Readiness,
 ) -> Result<(), StartError> {
-    let place = listener.to_string();
+    let place = match listener.is_listening() {
+        true => format!("listens for dumping nodes at {listener}"),
+        false => listener.to_string(),
+    };
     let watchdog = Watchdog::from_environment(clock::read().boot).unwrap_or_default();
     let alone = Alone::new(Parts { listener, control, log, watchdog, idle: None });
     let mut alone = match alone {
@@ -165,9 +168,9 @@ fn serve(
     readiness.ready();
     let now = clock::read();
     let version = env!("CARGO_PKG_VERSION");
-    alone.log().write(now, Level::Info, format_args!("boothd {version}: listens for dumping nodes at {place}"));
+    alone.log().write(now, Level::Info, format_args!("boothd {version}: {place}"));
     if let Some(notifier) = &running.notifier
-        && let Err(error) = notifier.ready(&format!("listens for dumping nodes at {place}"))
+        && let Err(error) = notifier.ready(&place)
     {
         alone.log().write(now, Level::Warning, format_args!("the service manager cannot be told: {error}"));
     }

@@ -6,7 +6,8 @@
 //! on disk before the next is begun: whatever a crash leaves, one copy is whole. Which is the newer one need
 //! not be known: a node's sequence numbers only grow, so the greatest one is the truth.
 //!
-//! It is written when a node that has a key begins a dump, and at no other time.
+//! It is written when a node that has a key begins a dump, and at no other time. Listeners of one configuration
+//! share it: only the one that has the port ([`super::port`]) writes, and it reads the file when it gets the port.
 //!
 //! An entry is 32 bytes, all numbers big-endian: the node (8), the first sequence number of its last dump (8),
 //! when its crash kernel was born by our clock in microseconds since the epoch (8), the same by its own clock in
@@ -54,13 +55,24 @@ impl MemoryFile {
         if let Some((user, group)) = owner {
             fchown(&file, Some(user), Some(group))?;
         }
+        let file = MemoryFile(Some(file));
+        let memories = file.read()?;
+        Ok((file, memories))
+    }
+
+    /// What the file remembers: written by this process, or by another one that had the port meanwhile.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn read(&self) -> io::Result<Vec<Memory>> {
         let mut memories = Vec::new();
+        let Some(file) = &self.0 else { return Ok(memories) };
         for at in COPIES {
             let mut copy = [0; COPY_LEN];
-            let length = read_up_to(&file, &mut copy, at)?;
+            let length = read_up_to(file, &mut copy, at)?;
             copy[..length].as_chunks().0.iter().filter_map(decode).for_each(|memory| remember(&mut memories, memory));
         }
-        Ok((MemoryFile(Some(file)), memories))
+        Ok(memories)
     }
 
     /// Remembers nothing.

@@ -3,12 +3,15 @@
 //! The control socket of a daemon lies beside its lock file, whose name is the configuration's. An agent
 //! knows no configuration: for it there is a link with the port in its name, [`socket`], which leads to the
 //! control socket of the daemon that listens at that port. Where none does, `fence_kdump` makes a socket of
-//! that name itself. A link that leads nowhere is as good as none.
+//! that name itself. A link that leads nowhere is as good as none. A lock says whether an agent may do that:
+//! [`lock_file`]. Who may have the port if several want it is
+//! said in [`super::port`].
 
+use super::port::Rank;
 use crate::control;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,9 +19,9 @@ use std::time::{Duration, Instant};
 /// Where listeners are found unless somebody says otherwise: beside the lock files.
 pub const DIRECTORY: &str = crate::process::lockfile::DIRECTORY;
 
-/// What a stand-in answers that leaves.
+/// What a listener answers that leaves its port.
 pub const LEAVING: &str = "leaving\n";
-/// How long a stand-in may take to leave.
+/// How long a listener may take to leave its port.
 const CLAIM: Duration = Duration::from_secs(2);
 /// How long to wait before it is looked for again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -35,13 +38,36 @@ pub fn socket(directory: &Path, port: u16) -> PathBuf {
     directory.join(format!("fence_kdump-{port}.ctl"))
 }
 
-/// Has an agent that stands in for a listener leave its port, and waits until it has. Where there is none, or it is
-/// no stand-in, nothing happens: the port tells.
-pub fn claim(directory: &Path, port: u16) {
+/// The file whose lock keeps those apart who may take the port: shared by all listeners that stay, whether they have
+/// the port or wait for it, else with one agent that stands in for them. It stays: were it removed, two could hold
+/// locks on two files of one name.
+///
+/// # Errors
+/// As open(2).
+pub fn lock_file(directory: &Path, port: u16) -> io::Result<File> {
+    let path = directory.join(format!("fence_kdump-{port}.lock"));
+    let flags = libc::O_NOFOLLOW;
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path)
+}
+
+/// The request to leave the port to one of this rank.
+pub fn leave_line(rank: Rank) -> String {
+    format!("kdump leave {}\n", rank.word())
+}
+
+/// Has a listener of a lower rank leave its port, and waits until it has. Where there is none nothing happens: the
+/// port tells. From now on no agent stands in while this lock is held.
+pub fn claim(directory: &Path, port: u16, rank: Rank, lock: Option<&File>) {
     let socket = socket(directory, port);
+    let line = leave_line(rank);
     let since = Instant::now();
-    // Whether a stand-in has left shows when nobody answers any more.
-    while since.elapsed() < CLAIM && control::ask(&socket, "kdump leave", CLAIM).is_ok_and(|word| word == LEAVING) {
+    while since.elapsed() < CLAIM {
+        // One that has left is not found here any more.
+        let left = !control::ask(&socket, line.trim_end(), CLAIM).is_ok_and(|word| word == LEAVING);
+        let alone = lock.is_none_or(|lock| lock.try_lock_shared().is_ok());
+        if left && alone {
+            return;
+        }
         thread::sleep(PAUSE);
     }
 }

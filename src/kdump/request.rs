@@ -6,11 +6,12 @@
 //! | --- | --- |
 //! | `kdump list` | a line for each source |
 //! | `kdump listening` | where it listens |
-//! | `kdump leave` | `leaving`, if it only stands in for one that stays ([`crate::fence`]) |
+//! | `kdump leave RANK` | `leaving`, if the port is more important to one of this rank ([`super::port`]) |
 //! | `kdump wait MILLISECONDS NODE...` | `waiting` at once; when all nodes were heard or the time is over, `heard ADDRESS` or `silent` for each, in their order |
 //!
 //! A NODE is its names and addresses with commas between. What cannot be done is answered by `refused: WHY`.
 
+use super::port::Rank;
 use crate::control::LONGEST_LINE;
 use booth_core::kdump::authenticity::MAX_NODE_NAME;
 use booth_core::kdump::wait::Wait;
@@ -22,7 +23,8 @@ use std::net::IpAddr;
 pub const LONGEST_WAIT: Millis = Millis(24 * 3600 * 1000);
 /// What all requests begin with.
 const VERB: &str = "kdump ";
-const REFUSED: &str = "refused: ";
+/// What an answer begins with that says why something cannot be done.
+pub const REFUSED: &str = "refused: ";
 /// The first line of an answer to a wait.
 pub const WAITING: &str = "waiting";
 
@@ -33,8 +35,8 @@ pub enum Request {
     List,
     /// Where do you listen?
     Listening,
-    /// Leave the port to me.
-    Leave,
+    /// Leave the port to one of this rank.
+    Leave(Rank),
     /// Tell when these are dumping.
     Wait(Millis, Box<Wait>),
 }
@@ -67,9 +69,11 @@ pub fn parse(line: &[u8]) -> Option<Result<Request, &'static str>> {
     Some(match (words.next(), words.next()) {
         (Some("list"), None) => Ok(Request::List),
         (Some("listening"), None) => Ok(Request::Listening),
-        (Some("leave"), None) => Ok(Request::Leave),
+        (Some("leave"), Some(rank)) if words.next().is_none() => {
+            Rank::of(rank).map(Request::Leave).ok_or("expected kdump leave stand-in, alone or member")
+        }
         (Some("wait"), Some(time)) => parse_wait(time, words),
-        _ => Err("expected kdump list, kdump listening, kdump leave or kdump wait MILLISECONDS NODE..."),
+        _ => Err("expected kdump list, kdump listening, kdump leave RANK or kdump wait MILLISECONDS NODE..."),
     })
 }
 
@@ -173,13 +177,24 @@ mod tests {
             assert!(parse(other.as_bytes()).is_none(), "{other}");
         }
         assert!(parse(b"kdump \xff").is_none());
-        for wrong in ["kdump x", "kdump list x", "kdump wait", "kdump wait x a", "kdump wait 1", "kdump wait 1 a,,b"] {
+        for wrong in [
+            "kdump x",
+            "kdump list x",
+            "kdump leave",
+            "kdump leave x",
+            "kdump leave alone x",
+            "kdump wait",
+            "kdump wait x a",
+            "kdump wait 1",
+            "kdump wait 1 a,,b",
+        ] {
             assert!(matches!(parse(wrong.as_bytes()), Some(Err(_))), "{wrong}");
         }
         assert!(matches!(parse(b"kdump wait 86400001 a"), Some(Err(_))));
         let long = format!("kdump wait 1 {}", "n".repeat(65));
         assert!(matches!(parse(long.as_bytes()), Some(Err(_))));
         assert!(matches!(parse(b"kdump list\n"), Some(Ok(Request::List))));
+        assert!(matches!(parse(b"kdump leave member"), Some(Ok(Request::Leave(Rank::Member)))));
     }
 
     #[test]

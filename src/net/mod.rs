@@ -24,6 +24,11 @@ impl BindError {
         BindError { protocol, address: Some(address), source }
     }
 
+    /// Whether somebody else has the port.
+    pub fn is_in_use(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+
     pub(crate) fn unknown_member() -> BindError {
         BindError { protocol: "UDP", address: None, source: io::ErrorKind::InvalidInput.into() }
     }

@@ -16,6 +16,7 @@ mod scratch;
 mod sender;
 
 mod agent;
+mod handover;
 mod listener;
 mod pairings;
 mod place;

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -69,22 +69,40 @@ impl Place {
         path
     }
 
-    /// Starts a listener in the foreground and waits until it listens.
+    /// Starts a listener in the foreground and waits until it is ready.
     pub fn listen(&self, lines: &str) -> Running {
-        let configuration = self.configure(lines);
+        self.configure(lines);
+        self.start(&["kdump"], &self.lock_file(), "booth_type=kdump")
+    }
+
+    /// Starts the daemon of a site that is alone, whose configuration is the listener's with these further lines.
+    pub fn member(&self, lines: &str) -> Running {
+        let address = format!("127.0.9.{}", self.port % 250 + 1);
+        let store = self.directory.join("store");
+        let site = format!("port = 11999\nsite = {address}\nstore = file:{}\nticket = T\n", store.display());
+        self.configure(&format!("{lines}{site}"));
+        self.start(&["daemon", "-s", &address], &self.member_lock_file(), "booth_type=site")
+    }
+
+    fn start(&self, words: &[&str], lock_file: &Path, kind: &str) -> Running {
         let log = File::options().create(true).append(true).open(self.directory.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_boothd"));
-        command.args(["kdump", "-S", "-D", "-c"]).arg(configuration).arg("-l").arg(self.lock_file()).stderr(log);
-        let listener = Running::start(command);
-        let started = format!("booth_pid={} booth_state=started booth_type=kdump", listener.child.id());
-        wait_for("the listener is ready", || {
-            fs::read_to_string(self.lock_file()).is_ok_and(|text| text.starts_with(&started))
+        command.args(words).args(["-S", "-D", "-c"]).arg(self.directory.join("kdump.conf"));
+        command.arg("-l").arg(lock_file).stderr(log);
+        let daemon = Running::start(command);
+        wait_for("it is ready", || {
+            let lock = fs::read_to_string(lock_file).unwrap_or_default();
+            lock.starts_with(&format!("booth_pid={} booth_state=started", daemon.pid())) && lock.contains(kind)
         });
-        listener
+        daemon
     }
 
     pub fn lock_file(&self) -> PathBuf {
         self.directory.join("test.pid")
+    }
+
+    pub fn member_lock_file(&self) -> PathBuf {
+        self.directory.join("member.pid")
     }
 
     pub fn log(&self) -> String {
@@ -98,10 +116,15 @@ impl Place {
         command
     }
 
-    /// What `boothctl stats` says.
+    /// What `boothctl stats` says of the listener.
     pub fn stats(&self) -> String {
+        self.stats_of(&self.lock_file())
+    }
+
+    /// What `boothctl stats` says of the daemon with this lock file.
+    pub fn stats_of(&self, lock_file: &Path) -> String {
         let mut stats = Command::new(env!("CARGO_BIN_EXE_boothctl"));
-        stats.args(["stats", "-c"]).arg(self.directory.join("kdump.conf")).arg("-l").arg(self.lock_file());
+        stats.args(["stats", "-c"]).arg(self.directory.join("kdump.conf")).arg("-l").arg(lock_file);
         let ended = run(stats.stderr(Stdio::piped()));
         assert_eq!(ended.status, Some(0), "{ended:?}");
         ended.stdout

@@ -6,15 +6,15 @@ use booth_core::wire::kdump::{Announcement, Key, NodeId, encode_signed, sequence
 use nix::sys::signal::Signal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const KEY: &[u8] = b"a key of alpha's own";
+pub const KEY: &[u8] = b"a key of alpha's own";
 
 /// The `number`th signed message of this second, of node `localhost`, whose crash kernel is `uptime` seconds old.
-fn message(sent: u32, number: u32, uptime: u32) -> Vec<u8> {
+pub fn message(sent: u32, number: u32, uptime: u32) -> Vec<u8> {
     let announcement = Announcement { node: NodeId::of(b"localhost"), sequence: sequence(sent, number), uptime };
     encode_signed(&announcement, &Key::new(KEY)).to_vec()
 }
 
-fn wall() -> u32 {
+pub fn wall() -> u32 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32
 }
 

@@ -146,9 +146,13 @@ impl KeyedNode {
     }
 
     pub(super) fn restore(&mut self, now: Now, memory: &Memory) {
+        // What was heard here is known better than what is remembered of it.
+        if memory.sequence <= self.newest {
+            return;
+        }
         let age = millis(now.wall.0 / 1000).saturating_sub(millis(memory.born.0 / 1000));
         let born = millis(now.boot.0).saturating_sub(age);
-        self.newest = self.newest.max(memory.sequence);
+        self.newest = memory.sequence;
         self.dump = Some(Dump { first: memory.sequence, birth: memory.birth, born, timely: None });
     }
 }
