@@ -6,6 +6,8 @@
 //! programs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
+#[path = "../fence_agents/mod.rs"]
+mod fence_agents;
 #[path = "../live/mod.rs"]
 mod live;
 #[path = "../patience/mod.rs"]

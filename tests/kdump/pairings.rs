@@ -1,50 +1,10 @@
 //! Debian's `fence_kdump_send` and `fence_kdump` (package fence-agents), with ours in their places.
 
-use super::live;
+use super::fence_agents::{Original, original};
 use super::place::{Place, Running, run};
 use super::sender::sender;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
-
-/// The programs of the original.
-struct Original {
-    agent: PathBuf,
-    sender: PathBuf,
-}
-
-/// Debian's programs: installed, or else unpacked from the package, which alone of what it needs is fetched.
-fn original(test: &str) -> Option<&'static Original> {
-    static FOUND: OnceLock<Result<Original, String>> = OnceLock::new();
-    match FOUND.get_or_init(find) {
-        Ok(original) => Some(original),
-        Err(why) => {
-            live::skip(test, why);
-            None
-        }
-    }
-}
-
-fn find() -> Result<Original, String> {
-    let in_root = |root: &Path| {
-        let sender = root.join("usr/libexec/fence-agents/fence_kdump_send");
-        let agent = root.join("usr/sbin/fence_kdump");
-        // Our own package has an agent of this name as well.
-        let theirs = sender.exists() && agent.exists();
-        theirs.then_some(Original { agent, sender })
-    };
-    let unpacked = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fence-agents");
-    if let Some(found) = in_root(&unpacked) {
-        return Ok(found);
-    }
-    std::fs::create_dir_all(&unpacked).map_err(|error| error.to_string())?;
-    let script = "apt-get -qq download fence-agents && dpkg -x fence-agents_*.deb .";
-    let done = Command::new("sh").args(["-c", script]).current_dir(&unpacked).stdin(Stdio::null()).output();
-    let done = done.map_err(|error| error.to_string())?;
-    in_root(&unpacked).ok_or_else(|| {
-        format!("Debian's package fence-agents cannot be had: {}", String::from_utf8_lossy(&done.stderr))
-    })
-}
 
 impl Original {
     /// Sends one message to this host's loopback address.
@@ -175,7 +135,7 @@ fn the_metadata_is_xml() {
     let metadata = run(Command::new(env!("CARGO_BIN_EXE_fence_kdump")).args(["-o", "metadata"]).stderr(Stdio::piped()));
     let lint = Command::new("xmllint").args(["--noout", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut lint) = lint else {
-        live::skip("the_metadata_is_xml", "xmllint is needed");
+        super::live::skip("the_metadata_is_xml", "xmllint is needed");
         return;
     };
     std::io::Write::write_all(&mut lint.stdin.take().unwrap(), metadata.stdout.as_bytes()).unwrap();

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod command_line;
+#[path = "../fence_agents/mod.rs"]
+mod fence_agents;
 mod host;
 #[path = "../live/mod.rs"]
 mod live;

@@ -1,7 +1,7 @@
 //! How much of a crash kernel's memory the sender takes, in its image and while it runs.
 
+use super::fence_agents::original;
 use super::host::{Listener, Running, foreign, foreign_sender, sender};
-use super::original;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,9 +58,9 @@ fn the_running_program_needs_a_few_pages() {
     let (resident, own) = memory(sender(), &listener);
     println!("ours: {} bytes; running: {resident} KiB resident, {own} KiB of them its own", file_size(sender()));
     assert!(own > 0 && own <= MAX_MEMORY, "{own} KiB");
-    let Some(theirs) = original::sender("the_running_program_needs_a_few_pages") else { return };
-    let (their_resident, their_own) = memory(&theirs, &listener);
-    let size = with_libraries(&theirs);
+    let Some(original) = original("the_running_program_needs_a_few_pages") else { return };
+    let (their_resident, their_own) = memory(&original.sender, &listener);
+    let size = with_libraries(&original.sender);
     println!(
         "Debian's: {size} bytes with its libraries; running: {their_resident} KiB resident, {their_own} KiB its own"
     );
