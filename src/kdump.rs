@@ -10,6 +10,7 @@
 pub mod alone;
 pub mod ask;
 pub mod daemon;
+mod log_lines;
 pub mod memory;
 pub mod place;
 pub mod port;
@@ -22,32 +23,19 @@ use crate::log::{Level, Log};
 use crate::net::client::Clients;
 use crate::process::StartError;
 use booth_core::input::ClientId;
-use booth_core::kdump::{DropReason, Heard, Memory, Node, NodeIndex, Table};
-use booth_core::time::{Instant, Now};
-use booth_core::wire::kdump::{DropReason as Malformed, Key};
+use booth_core::kdump::{Memory, Node, NodeIndex, Table};
+use booth_core::time::{Instant, Millis, Now, WallTime};
+use booth_core::wire::kdump::Key;
+use log_lines::{REASONS, number, say_dropped, say_heard};
 use memory::MemoryFile;
 use mio::{Registry, Token};
 use port::{Port, Rank};
 use std::fmt::{self, Write};
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
 /// How many slots a control socket needs beyond those for other requests: one for each waiter.
 pub const SLOTS: usize = booth_core::kdump::MAX_WAITERS;
-/// So many batches are more than a socket holds.
-const DRAIN: usize = 64;
-/// Why a datagram was dropped, in the order of [`number`].
-const REASONS: [&str; 7] = [
-    "too short",
-    "wrong magic",
-    "wrong version",
-    "not signed where it must be",
-    "wrong signature",
-    "sent before",
-    "held back on its way",
-];
-
 /// The listener.
 pub struct Listener {
     port: Port,
@@ -87,8 +75,7 @@ impl Listener {
             |(known, key): (&NodeKey, Key)| Node { name: known.node.clone(), key, addresses: known.addresses.clone() };
         let mut table = Box::new(Table::new(configuration.settings, configuration.keys.iter().zip(keys).map(node)));
         let (memory, memories) = memory;
-        let now = clock::read();
-        memories.iter().for_each(|memory| table.restore(now, memory));
+        memories.iter().for_each(|memory| table.restore(memory));
         Listener { port, table, memory, unsaved: false, news: false, counters: Counters::default() }
     }
 
@@ -132,7 +119,7 @@ impl Listener {
         }
         let Listener { port, table, memory, unsaved, news, counters } = self;
         let Some(receiver) = port.receiver().filter(|receiver| receiver.has_more()) else { return };
-        receiver.receive(|source, bytes| match table.receive(now, source, bytes) {
+        receiver.receive(|source, bytes, when| match table.receive(came(now, when), source, bytes) {
             Ok(heard) => {
                 counters.heard += 1;
                 *news |= heard.node.is_some();
@@ -180,7 +167,6 @@ impl Listener {
                 let _ = writeln!(out, "{}{}", request::REFUSED, self.port);
             }
             Ok(request::Request::Wait(time, wait)) => {
-                self.drain(now, log);
                 if self.table.wait(now.boot, client, now.boot + time, *wait) {
                     request::waiting(out);
                     return Reaction::Later;
@@ -190,17 +176,6 @@ impl Listener {
             Err(why) => request::refuse(out, why),
         }
         Reaction::Answered
-    }
-
-    /// Takes all that has come before a wait. A process that was stopped for minutes finds messages of minutes ago
-    /// in its sockets, and they are not to pass for an answer.
-    fn drain(&mut self, now: Now, log: &mut Log) {
-        if let Some(receiver) = self.port.receiver() {
-            receiver.look_again();
-        }
-        for _ in 0..DRAIN {
-            self.receive(now, log);
-        }
     }
 
     /// The next waiter that is done; `out` gets its answer.
@@ -228,7 +203,7 @@ impl Listener {
     /// Takes over what another listener has written down while it had the port.
     fn remember_others(&mut self, now: Now, log: &mut Log) {
         match self.memory.read() {
-            Ok(memories) => memories.iter().for_each(|memory| self.table.restore(now, memory)),
+            Ok(memories) => memories.iter().for_each(|memory| self.table.restore(memory)),
             Err(error) => {
                 let text = format_args!("kdump: dumps that another listener has heard are not known here: {error}");
                 log.write(now, Level::Error, text);
@@ -323,10 +298,16 @@ pub fn read_keys(configuration: &Kdump) -> Result<Vec<Key>, (u32, KeyFileError)>
     configuration.keys.iter().map(read).collect()
 }
 
+/// When a datagram came that the system received at this time: before now, or now where it cannot be told.
+fn came(now: Now, when: Option<WallTime>) -> Now {
+    let age = when.map_or(0, |when| now.wall.0.saturating_sub(when.0));
+    Now { boot: now.boot - Millis(age.div_ceil(1_000)), wall: WallTime(now.wall.0 - age) }
+}
+
 /// Writes down which dumps have begun. Where that fails they count all the same, since whoever waits may be
 /// about to cut a node's power; it is tried again with the next message.
 fn save(memory: &MemoryFile, table: &Table, now: Now, unsaved: &mut bool, counters: &mut Counters, log: &mut Log) {
-    match memory.save(table.memories(now)) {
+    match memory.save(table.memories()) {
         Ok(()) => *unsaved = false,
         Err(error) => {
             counters.save_failures += 1;
@@ -335,47 +316,5 @@ fn save(memory: &MemoryFile, table: &Table, now: Now, unsaved: &mut bool, counte
             );
             log.provoked(now, Level::Error, "kdump: not remembered", text);
         }
-    }
-}
-
-fn say_heard(log: &mut Log, now: Now, table: &Table, heard: &Heard) {
-    if !heard.begins {
-        return;
-    }
-    let address = heard.address;
-    match heard.node {
-        Some(node) => {
-            let text =
-                format_args!("kdump: {} writes its dump, says its signed message from {address}", table.name(node));
-            log.provoked(now, Level::Info, "kdump: signed dump", text);
-        }
-        None => log.provoked(now, Level::Info, "kdump: dump", format_args!("kdump: {address} writes its dump")),
-    }
-}
-
-fn say_dropped(log: &mut Log, now: Now, source: IpAddr, reason: DropReason) {
-    let (why, limit) = match reason {
-        DropReason::Malformed(_) => ("", "kdump: no message"),
-        DropReason::NotAuthenticated => {
-            ("; is the key of its node there, and the node's name the same?", "kdump: unsigned")
-        }
-        DropReason::BadSignature => ("; is its key the same there and here?", "kdump: wrong signature"),
-        DropReason::Replayed => ("; a replay, or its clock was set back", "kdump: sent before"),
-        DropReason::Stale => ("; a replay, or our clock was set forward", "kdump: held back"),
-    };
-    let text = format_args!("kdump: datagram from {source} dropped: {}{why}", REASONS[number(reason)]);
-    log.provoked(now, Level::Warning, limit, text);
-}
-
-/// The place of a reason in [`REASONS`].
-fn number(reason: DropReason) -> usize {
-    match reason {
-        DropReason::Malformed(Malformed::BadSize) => 0,
-        DropReason::Malformed(Malformed::BadMagic) => 1,
-        DropReason::Malformed(Malformed::BadVersion) => 2,
-        DropReason::NotAuthenticated => 3,
-        DropReason::BadSignature => 4,
-        DropReason::Replayed => 5,
-        DropReason::Stale => 6,
     }
 }

@@ -11,7 +11,7 @@
 //!   addresses that its name has are its own, and an unsigned message from there is void.
 //! - Of any other node, a message from one of the addresses that the waiter names, unless signatures are
 //!   required: then nothing.
-//! - A message that came before the waiter counts only within the lookback: a node that dumped, booted again
+//! - A message that came before the waiter, by the time at which the system received it, counts only within the lookback: a node that dumped, booted again
 //!   and was then lost is not down.
 //!
 //! Everything has a limit. A source for which there is no room is not listed, but those who wait hear it all
@@ -26,9 +26,9 @@ mod crashed;
 pub mod wait;
 
 use crate::input::ClientId;
-use crate::time::{Instant, Millis, Now};
+use crate::time::{Instant, Millis, Now, WallTime};
 use crate::wire::kdump::{self as wire, Message};
-use authenticity::KeyedNode;
+use authenticity::{KeyedNode, Taken};
 use core::net::IpAddr;
 use heapless::Vec;
 use wait::{Finished, Wait, Waiter};
@@ -66,8 +66,18 @@ pub enum DropReason {
     BadSignature,
     /// The node has sent this or a later one before.
     Replayed,
-    /// It comes later than the node's own clock says.
-    Stale,
+    /// By the node's clock it was sent at another time than now: too early, or yet to come.
+    OtherTime {
+        /// Our time.
+        now: WallTime,
+        /// Its time.
+        sent: WallTime,
+    },
+    /// The kernel that sends runs for too long to have just crashed.
+    NotCrashed {
+        /// For how many seconds.
+        uptime: u32,
+    },
 }
 
 /// A message that counts.
@@ -116,35 +126,37 @@ impl Table {
         Table { settings, nodes, sources: Vec::new(), waiters: Vec::new() }
     }
 
-    /// Takes a datagram; tells what it means, or why nothing.
+    /// Takes a datagram that came at `now`, which need not be this instant; tells what it means, or why nothing.
     ///
     /// # Errors
     /// The reason why it does not count.
     pub fn receive(&mut self, now: Now, source: IpAddr, bytes: &[u8]) -> Result<Heard, DropReason> {
         let address = source.to_canonical();
-        let (node, remember) = self.sender(now, address, bytes)?;
-        let (begins, listed) = self.list(now.boot, address, node, remember);
+        let (node, taken) = self.sender(now, address, bytes)?;
+        let (begins, listed) = self.list(now.boot, address, node, taken.begins);
         let owner = self.owner(address);
         for waiter in &mut self.waiters {
-            waiter.hear(address, node, owner);
+            waiter.hear(now.boot, address, node, owner);
         }
-        Ok(Heard { address, node, begins, remember, listed })
+        Ok(Heard { address, node, begins, remember: taken.remember, listed })
     }
 
-    /// The node that has signed a message, and whether it is the first of a dump that it has signed; `None`
-    /// where it need not be signed.
-    fn sender(&mut self, now: Now, address: IpAddr, bytes: &[u8]) -> Result<(Option<NodeIndex>, bool), DropReason> {
+    /// The node that has signed a message, and what that means; `None` where it need not be signed.
+    fn sender(&mut self, now: Now, address: IpAddr, bytes: &[u8]) -> Result<(Option<NodeIndex>, Taken), DropReason> {
         let signer = match wire::decode(bytes, None).map_err(DropReason::Malformed)? {
             Message::Unverified(announcement) => self.nodes.iter().position(|node| node.id() == announcement.node),
             Message::Unsigned | Message::Forged(_) | Message::Verified(_) => None,
         };
         let Some(at) = signer else {
             let void = self.settings.require_auth || self.owner(address).is_some();
-            return if void { Err(DropReason::NotAuthenticated) } else { Ok((None, false)) };
+            return if void {
+                Err(DropReason::NotAuthenticated)
+            } else {
+                Ok((None, Taken { begins: false, remember: false }))
+            };
         };
-        let silence = self.silence();
-        let first = self.nodes[at].take(now, bytes, silence)?;
-        Ok((Some(NodeIndex(at as u8)), first))
+        let taken = self.nodes[at].take(now, bytes)?;
+        Ok((Some(NodeIndex(at as u8)), taken))
     }
 
     /// Keeps a source; tells whether a dump begins with this message, and whether there was room for it.
@@ -192,11 +204,11 @@ impl Table {
 
     /// Lets a client wait until all its nodes have been heard or `until` comes. `false`: too many wait.
     pub fn wait(&mut self, now: Instant, client: ClientId, until: Instant, wait: Wait) -> bool {
-        let mut waiter = Waiter::new(client, until, wait, &self.nodes);
+        let mut waiter = Waiter::new(client, now, until, wait, &self.nodes);
         let lookback = self.settings.lookback;
         if lookback > Millis(0) {
             for source in self.sources.iter().filter(|source| now.since(source.last) <= lookback) {
-                waiter.hear(source.address, source.node, self.owner(source.address));
+                waiter.hear(now, source.address, source.node, self.owner(source.address));
             }
         }
         self.waiters.push(waiter).is_ok()
@@ -244,14 +256,14 @@ impl Table {
     }
 
     /// What is to be remembered over a restart, in the order of the nodes.
-    pub fn memories(&self, now: Now) -> impl Iterator<Item = Memory> {
-        self.nodes.iter().filter_map(move |node| node.memory(now))
+    pub fn memories(&self) -> impl Iterator<Item = Memory> {
+        self.nodes.iter().filter_map(KeyedNode::memory)
     }
 
     /// Remembers what an earlier process has heard, or another one meanwhile.
-    pub fn restore(&mut self, now: Now, memory: &Memory) {
+    pub fn restore(&mut self, memory: &Memory) {
         if let Some(node) = self.nodes.iter_mut().find(|node| node.id() == memory.node) {
-            node.restore(now, memory);
+            node.restore(memory);
         }
     }
 }

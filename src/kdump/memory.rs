@@ -6,22 +6,21 @@
 //! on disk before the next is begun: whatever a crash leaves, one copy is whole. Which is the newer one need
 //! not be known: a node's sequence numbers only grow, so the greatest one is the truth.
 //!
-//! It is written when a node that has a key begins a dump, and at no other time. Listeners of one configuration
+//! It is written when a node that has a key begins a dump, and each 30 s while it goes on. Listeners of one configuration
 //! share it: only the one that has the port ([`super::port`]) writes, and it reads the file when it gets the port.
 //!
-//! An entry is 32 bytes, all numbers big-endian: the node (8), the first sequence number of its last dump (8),
-//! when its crash kernel was born by our clock in microseconds since the epoch (8), the same by its own clock in
-//! seconds (4), and a CRC-32 of what precedes it, which is not 0 for a free one.
+//! An entry is 24 bytes, all numbers big-endian: the node (8), the greatest sequence number that was taken of it (8),
+//! when the kernel that sent it was born by its own clock in seconds since 1970 (4), and a CRC-32 of what precedes it,
+//! which is not 0 for a free one.
 
 use booth_core::kdump::{MAX_NODES, Memory};
-use booth_core::time::WallTime;
 use booth_core::wire::kdump::NodeId;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, chown, fchown};
 use std::path::Path;
 
-const ENTRY_LEN: usize = 32;
+const ENTRY_LEN: usize = 24;
 const COPY_LEN: usize = ENTRY_LEN * MAX_NODES;
 /// Where the copies begin: never in one sector.
 const COPIES: [u64; 2] = [0, 4096];
@@ -124,10 +123,9 @@ fn encode(memory: &Memory) -> [u8; ENTRY_LEN] {
     let mut entry = [0; ENTRY_LEN];
     entry[..8].copy_from_slice(&memory.node.0);
     entry[8..16].copy_from_slice(&memory.sequence.to_be_bytes());
-    entry[16..24].copy_from_slice(&memory.born.0.to_be_bytes());
-    entry[24..28].copy_from_slice(&memory.birth.to_be_bytes());
-    let sum = CRC.checksum(&entry[..28]);
-    entry[28..].copy_from_slice(&sum.to_be_bytes());
+    entry[16..20].copy_from_slice(&memory.birth.to_be_bytes());
+    let sum = CRC.checksum(&entry[..20]);
+    entry[20..].copy_from_slice(&sum.to_be_bytes());
     entry
 }
 
@@ -139,11 +137,9 @@ fn decode(entry: &[u8; ENTRY_LEN]) -> Option<Memory> {
     }
     let (node, rest) = content.split_first_chunk::<8>()?;
     let (sequence, rest) = rest.split_first_chunk::<8>()?;
-    let (born, rest) = rest.split_first_chunk::<8>()?;
     let (birth, _) = rest.split_first_chunk::<4>()?;
     let birth = u32::from_be_bytes(*birth);
-    let born = WallTime(u64::from_be_bytes(*born));
-    Some(Memory { node: NodeId(*node), sequence: u64::from_be_bytes(*sequence), birth, born })
+    Some(Memory { node: NodeId(*node), sequence: u64::from_be_bytes(*sequence), birth })
 }
 
 #[cfg(test)]
@@ -160,7 +156,7 @@ mod tests {
     }
 
     fn memory(node: u8, sequence: u64) -> Memory {
-        Memory { node: NodeId([node; 8]), sequence, birth: 7, born: WallTime(sequence * 1_000_000) }
+        Memory { node: NodeId([node; 8]), sequence, birth: 7 }
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! Datagrams of dumping nodes: a UDP socket for each family, many datagrams to a system call.
 //!
-//! What comes goes into buffers made at the start; nothing is allocated later, and nothing is ever sent. A
+//! What comes goes into buffers made at the start; nothing is allocated later, and nothing is ever sent. With each
+//! datagram comes when the system received it: a process that was stopped for a while finds old ones. A
 //! datagram that is longer than a signed message is cut one byte behind that, so that its length still says
 //! that it is none. It knows no message, and not who waits.
 
 use super::BindError;
 use crate::config::Listen;
+use booth_core::time::WallTime;
 use booth_core::wire::kdump::SIGNED_LEN;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage, bind, recvmmsg, setsockopt, socket,
-    sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage, bind, recvmmsg,
+    setsockopt, socket, sockopt,
 };
+use nix::sys::time::TimeSpec;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,7 +36,15 @@ pub struct KdumpReceiver {
     sockets: heapless::Vec<Socket, SOCKETS>,
     first: Token,
     buffers: Box<[[u8; BUFFER]; BATCH]>,
-    arrived: heapless::Vec<(IpAddr, usize), BATCH>,
+    arrived: heapless::Vec<Arrived, BATCH>,
+}
+
+/// What the system says of a datagram.
+#[derive(Debug)]
+struct Arrived {
+    source: IpAddr,
+    length: usize,
+    when: Option<WallTime>,
 }
 
 struct Socket {
@@ -64,7 +75,7 @@ impl KdumpReceiver {
             match open(address) {
                 // There is room for as many as there are families.
                 Ok(descriptor) => {
-                    let headers = MultiHeaders::preallocate(BATCH, None);
+                    let headers = MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(TimeSpec)));
                     drop(sockets.push(Socket { descriptor, address, more: true, headers }));
                 }
                 // A kernel without IPv6, or one in which it is switched off.
@@ -111,15 +122,16 @@ impl KdumpReceiver {
         self.sockets.iter_mut().for_each(|socket| socket.more = true);
     }
 
-    /// Receives up to [`BATCH`] datagrams of each socket; `take` is given the source and the bytes of each.
-    pub fn receive(&mut self, mut take: impl FnMut(IpAddr, &[u8])) {
+    /// Receives up to [`BATCH`] datagrams of each socket; `take` is given the source and the bytes of each, and when it
+    /// came by the wall clock.
+    pub fn receive(&mut self, mut take: impl FnMut(IpAddr, &[u8], Option<WallTime>)) {
         for at in 0..self.sockets.len() {
             if self.sockets[at].more {
                 let count = self.receive_from(at);
                 // Where the batch is not full the socket was empty, and the poll tells when it no longer is.
                 self.sockets[at].more = count == BATCH;
-                for ((source, length), bytes) in self.arrived.iter().zip(self.buffers.iter()) {
-                    take(*source, &bytes[..*length]);
+                for (Arrived { source, length, when }, bytes) in self.arrived.iter().zip(self.buffers.iter()) {
+                    take(*source, &bytes[..*length], *when);
                 }
             }
         }
@@ -139,10 +151,19 @@ impl KdumpReceiver {
             let source = message.address.as_ref().and_then(super::ip_of);
             // As many results as buffers, so there is room. Every datagram has a source.
             let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-            let _ = self.arrived.push((source.unwrap_or(unknown), message.bytes.min(BUFFER)));
+            let (source, length) = (source.unwrap_or(unknown), message.bytes.min(BUFFER));
+            let when = message.cmsgs().ok().and_then(|mut words| words.find_map(|word| received(&word)));
+            let _ = self.arrived.push(Arrived { source, length, when });
         }
         self.arrived.len()
     }
+}
+
+/// When the system received a datagram (SO_TIMESTAMPNS, socket(7)).
+fn received(word: &ControlMessageOwned) -> Option<WallTime> {
+    let ControlMessageOwned::ScmTimestampns(time) = word else { return None };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec()).ok()?, u64::try_from(time.tv_nsec()).ok()?);
+    Some(WallTime(seconds * 1_000_000 + nanos / 1_000))
 }
 
 /// Where it listens, with commas between.
@@ -167,6 +188,7 @@ fn open(address: SocketAddr) -> Result<OwnedFd, Errno> {
     if setsockopt(&descriptor, sockopt::RcvBufForce, &SOCKET_BUFFER).is_err() {
         let _ = setsockopt(&descriptor, sockopt::RcvBuf, &SOCKET_BUFFER);
     }
+    setsockopt(&descriptor, sockopt::ReceiveTimestampns, &true)?;
     bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(descriptor)
 }

@@ -179,7 +179,8 @@ fn dumps() -> Vec<Vec<u8>> {
     const WAIT_FOR_ALPHA: [u8; 3] = [6, 0xE0, 0xC0];
     const WAIT_FOR_TWO: [u8; 4] = [6, 0xE1, 9, 10];
     const TEN_SECONDS: [u8; 2] = [0, 50];
-    let signed = |dump: u8, number: u8, uptime: u8| [3, 0, 1, dump, number, uptime];
+    // Sent so many seconds from now, less 128; a fourth of the uptime.
+    let signed = |sent: u8, number: u8, uptime: u8| [3, 0, 1, sent, number, uptime];
     let plain = |from: u8| [1, from];
     let announcement = Announcement { node: NodeId::of(b"alpha"), sequence: kdump::sequence(1, 1), uptime: 1 };
     let mut seeds = vec![
@@ -189,14 +190,21 @@ fn dumps() -> Vec<Vec<u8>> {
     ];
     seeds.extend((0..16).map(|seed| Random(200 + seed).bytes(400)));
     for flags in 0..8 {
-        let story = [&[flags][..], &WAIT_FOR_ALPHA, &plain(1), &signed(1, 1, 3), &signed(1, 1, 3), &WAIT_FOR_ALPHA];
-        let late = [&TEN_SECONDS.repeat(4)[..], &signed(1, 2, 10), &signed(1, 3, 43), &signed(2, 1, 1)].concat();
+        let story = [&[flags][..], &WAIT_FOR_ALPHA, &plain(1), &signed(128, 1, 3), &signed(128, 1, 3), &WAIT_FOR_ALPHA];
+        let late = [
+            &TEN_SECONDS.repeat(4)[..],
+            &signed(90, 2, 10),
+            &signed(120, 3, 13),
+            &signed(129, 1, 200),
+            &signed(130, 1, 1),
+        ]
+        .concat();
         seeds.push([story.concat(), late].concat());
         let two = [&[flags][..], &plain(9), &WAIT_FOR_TWO, &plain(10), &TEN_SECONDS, &plain(9), &WAIT_FOR_TWO].concat();
         seeds.push([&two[..], &TEN_SECONDS.repeat(7)].concat());
         // More sources than there is room for, of which half have finished.
         let flood = |first: u8| (first..first + 40).flat_map(plain).collect::<Vec<u8>>();
-        let full = [&[flags][..], &flood(100), &TEN_SECONDS.repeat(4), &flood(150), &signed(1, 1, 1)].concat();
+        let full = [&[flags][..], &flood(100), &TEN_SECONDS.repeat(4), &flood(150), &signed(128, 1, 1)].concat();
         seeds.push([full, flood(200), WAIT_FOR_TWO.repeat(40)].concat());
     }
     seeds

@@ -57,6 +57,21 @@ fn within_the_lookback_what_came_before_the_wait_counts() {
     assert_eq!(run(&mut place.boothctl(&["wait", "127.0.7.2", "-T", "60"])).status, Some(0));
 }
 
+/// The lookback is over when the listener goes on: what it finds then came before that.
+#[test]
+fn a_message_that_lay_in_the_socket_for_longer_than_the_lookback_does_not_count() {
+    let place = Place::new("stopped-lookback");
+    let listener = place.listen("kdump-lookback = 1\n");
+    listener.signal(Signal::SIGSTOP);
+    place.dump("127.0.7.2");
+    let sent = std::time::Instant::now();
+    wait_for("the lookback is over", || sent.elapsed() > std::time::Duration::from_millis(1_500));
+    listener.signal(Signal::SIGCONT);
+    wait_for("it is heard", || place.stats().contains("messages of dumping nodes: 1\n"));
+    let ended = run(&mut place.boothctl(&["wait", "127.0.7.2", "-T", "1"]));
+    assert_eq!((ended.status, ended.stdout.as_str()), (Some(5), "127.0.7.2: not heard\n"));
+}
+
 /// A process that is stopped for a while finds old messages in its socket; a node may have booted since.
 #[test]
 fn a_message_that_lay_in_the_socket_when_the_wait_came_does_not_count() {

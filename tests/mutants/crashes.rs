@@ -32,7 +32,7 @@ pub const MUTANTS: &[Mutant] = &[
         "late-announcement-counts",
         "S13",
         "an announcement that was held back is as good as any",
-        &[edit("kdump/authenticity.rs", "TIMELY.0 * 1_000", "u64::MAX")],
+        &[edit("kdump/authenticity.rs", "micros(TIMELY)", "u64::MAX")],
         &[Unit],
     ),
     mutant(
@@ -40,6 +40,20 @@ pub const MUTANTS: &[Mutant] = &[
         "S13",
         "an announcement counts as often as it comes",
         &[edit("kdump/authenticity.rs", "message.sequence <= self.newest", "message.sequence == 0")],
+        &[Unit],
+    ),
+    mutant(
+        "recorded-announcement-counts",
+        "S13",
+        "an announcement that nobody has heard counts whenever it comes",
+        &[edit("kdump/authenticity.rs", "now.wall.0.abs_diff(sent.0) > micros(TOLERANCE)", "false")],
+        &[Unit],
+    ),
+    mutant(
+        "running-system-announces",
+        "S13",
+        "whoever has a node's key can sign for it from a running system",
+        &[edit("kdump/authenticity.rs", "message.uptime > YOUNG", "false")],
         &[Unit],
     ),
     mutant(

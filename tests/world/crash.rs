@@ -70,10 +70,7 @@ impl World {
         });
         let settings = Settings { interval: Millis(INTERVAL_MS), lookback: Millis(0), require_auth: true };
         let mut table = Table::new(settings, nodes);
-        let now = self.clock(host);
-        for memory in &self.hosts[host].heard {
-            table.restore(now, memory);
-        }
+        self.hosts[host].heard.iter().for_each(|memory| table.restore(memory));
         self.hosts[host].table = Some(table);
     }
 
@@ -210,7 +207,7 @@ impl World {
         let Some(NodeIndex(node)) = heard.node else { return };
         let site = usize::from(node) / NODES;
         let at = table.all_down_at(&[index(site, 0), index(site, 1)]);
-        let memories: Vec<Memory> = table.memories(now).collect();
+        let memories: Vec<Memory> = table.memories().collect();
         if heard.remember {
             self.hosts[host].heard = memories;
         }

@@ -1,14 +1,17 @@
-//! Whether a signed message of a dumping node is its own and of now.
+//! Whether a signed message of a dumping node is its own, of now, and of a crash kernel.
 //!
-//! The signature says whose it is. The sequence number says that it has not been taken before: it is greater
-//! than the greatest of that node, over all its dumps. That leaves a message that was held back while the
-//! listener did not know of it: within a dump, the uptime that the message names says when it was sent. Each
-//! message gives an estimate of when the sending kernel was born, late by as long as it was on its way; one
-//! that is later than the earliest estimate by more than the silence that ends a dump was held back.
+//! - The signature says whose it is.
+//! - The sequence number says that it has not been taken before: it is greater than the greatest of that node, over all
+//!   its dumps.
+//! - It is also the time of its sending: a message whose sender's clock differs from ours by more than [`TOLERANCE`]
+//!   was held back, or recorded when nobody listened, or comes from a clock that cannot be trusted to say otherwise.
+//! - The first message of a dump comes from a kernel that is young: what has been up for longer than [`YOUNG`] is a
+//!   running system on which somebody tries the sender. Later ones come from the same kernel: it was born at the same
+//!   time by its own clock.
 //!
-//! Over a restart of the listener only the first message of a node's last dump is remembered ([`Memory`]):
-//! what came behind it is told from a replay by the estimate. So a listener need not write to disk at each
-//! message, and one that is started again in the middle of a dump still hears it.
+//! Of each node the greatest sequence number and that birth are remembered over a restart of the listener ([`Memory`]),
+//! from the first message of a dump on and again each [`TOLERANCE`], so that a listener need not write to disk at each
+//! message: what was taken since the last time is too old before the clock could hide it.
 
 use super::DropReason;
 use crate::time::{Instant, Millis, Now, WallTime};
@@ -41,12 +44,10 @@ pub struct Node {
 pub struct Memory {
     /// Which node.
     pub node: NodeId,
-    /// The first sequence number of its last dump.
+    /// The greatest sequence number that was taken.
     pub sequence: u64,
-    /// When its crash kernel was born by its own clock, in seconds since 1970.
+    /// When the kernel that sent it was born by its own clock, in seconds since 1970.
     pub birth: u32,
-    /// The same by ours, as far as is known.
-    pub born: WallTime,
 }
 
 /// A node that has a key, and what it has sent.
@@ -56,33 +57,43 @@ pub(super) struct KeyedNode {
     id: NodeId,
     /// The greatest sequence number that was taken; 0: none.
     newest: u64,
+    /// The one that is remembered over a restart, or is to be.
+    remembered: u64,
     dump: Option<Dump>,
 }
 
-/// How far the clock of a sender may be from ours for its message to be timely.
+/// How far the clock of a sender may be from ours for its message to count.
+pub const TOLERANCE: Millis = Millis(30_000);
+/// How far it may be for the message to be timely: to show when its sender was down (S13).
 pub const TIMELY: Millis = Millis(5_000);
+/// For how many seconds a kernel may have run that begins to announce a dump: those of large machines boot for minutes.
+pub const YOUNG: u32 = 600;
 /// By how many seconds two messages of one kernel may differ about when it was born: each rounds two clocks down.
 const ROUNDING: u32 = 2;
 
 /// A dump of a node that has a key.
 #[derive(Clone, Copy, Debug)]
 struct Dump {
-    /// The sequence number of its first message.
-    first: u64,
     /// When the sending kernel was born by its own clock, in seconds since 1970: what its messages have in common.
     birth: u32,
-    /// The earliest estimate of when the sending kernel was born, by our boot clock in milliseconds; it may be
-    /// older than our own kernel.
-    born: i64,
     /// When the first and the last of its messages came that were timely.
     timely: Option<(Instant, Instant)>,
+}
+
+/// What a message that counts means for those who list and remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// It is the first of a dump.
+    pub begins: bool,
+    /// What is remembered must be on disk before anybody is told.
+    pub remember: bool,
 }
 
 impl KeyedNode {
     pub(super) fn new(mut node: Node) -> KeyedNode {
         node.addresses.iter_mut().for_each(|address| *address = address.to_canonical());
         let id = NodeId::of(node.name.as_bytes());
-        KeyedNode { node, id, newest: 0, dump: None }
+        KeyedNode { node, id, newest: 0, remembered: 0, dump: None }
     }
 
     pub(super) fn id(&self) -> NodeId {
@@ -97,36 +108,42 @@ impl KeyedNode {
         self.node.addresses.contains(&address)
     }
 
-    /// Takes a message that names this node; whether it is the first of a dump.
-    pub(super) fn take(&mut self, now: Now, bytes: &[u8], tolerance: Millis) -> Result<bool, DropReason> {
+    /// Takes a message that names this node, which came at `now`.
+    pub(super) fn take(&mut self, now: Now, bytes: &[u8]) -> Result<Taken, DropReason> {
         match wire::decode(bytes, Some(&self.node.key)).map_err(DropReason::Malformed)? {
-            Message::Verified(announcement) => self.take_verified(now, &announcement, tolerance),
+            Message::Verified(announcement) => self.take_verified(now, &announcement),
             Message::Unsigned | Message::Unverified(_) | Message::Forged(_) => Err(DropReason::BadSignature),
         }
     }
 
-    fn take_verified(&mut self, now: Now, message: &Announcement, tolerance: Millis) -> Result<bool, DropReason> {
+    fn take_verified(&mut self, now: Now, message: &Announcement) -> Result<Taken, DropReason> {
         if message.sequence <= self.newest {
             return Err(DropReason::Replayed);
         }
-        let born = millis(now.boot.0).saturating_sub(i64::from(message.uptime) * 1000);
-        let birth = birth(message.sequence, message.uptime);
-        let same = self.dump.as_mut().filter(|dump| dump.birth.abs_diff(birth) <= ROUNDING);
-        let first = same.is_none();
-        match same {
-            Some(dump) if born.saturating_sub(dump.born) > millis(tolerance.0) => return Err(DropReason::Stale),
-            Some(dump) => dump.born = dump.born.min(born),
-            None => self.dump = Some(Dump { first: message.sequence, birth, born, timely: None }),
+        let sent = sent(message.sequence);
+        if now.wall.0.abs_diff(sent.0) > micros(TOLERANCE) {
+            return Err(DropReason::OtherTime { now: now.wall, sent });
+        }
+        let birth = birth(message);
+        let begins = self.dump.is_none_or(|dump| dump.birth.abs_diff(birth) > ROUNDING);
+        if begins {
+            if message.uptime > YOUNG {
+                return Err(DropReason::NotCrashed { uptime: message.uptime });
+            }
+            self.dump = Some(Dump { birth, timely: None });
         }
         self.newest = message.sequence;
-        self.note_timely(now, message.sequence);
-        Ok(first)
+        self.note_timely(now, sent);
+        let remember = begins || message.sequence.abs_diff(self.remembered) > micros(TOLERANCE);
+        if remember {
+            self.remembered = message.sequence;
+        }
+        Ok(Taken { begins, remember })
     }
 
     /// Notes when a message came, if it has hardly been on its way.
-    fn note_timely(&mut self, now: Now, sequence: u64) {
-        let sent = WallTime(u64::from(wire::sent(sequence)) * 1_000_000);
-        let timely = now.wall.0.abs_diff(sent.0) <= TIMELY.0 * 1_000;
+    fn note_timely(&mut self, now: Now, sent: WallTime) {
+        let timely = now.wall.0.abs_diff(sent.0) <= micros(TIMELY);
         if let Some(dump) = self.dump.as_mut().filter(|_| timely) {
             let (first, _) = dump.timely.unwrap_or((now.boot, now.boot));
             dump.timely = Some((first, now.boot));
@@ -138,31 +155,30 @@ impl KeyedNode {
         self.dump?.timely
     }
 
-    pub(super) fn memory(&self, now: Now) -> Option<Memory> {
+    pub(super) fn memory(&self) -> Option<Memory> {
         let dump = self.dump?;
-        let age = millis(now.boot.0).saturating_sub(dump.born).max(0).unsigned_abs();
-        let born = WallTime(now.wall.0.saturating_sub(age.saturating_mul(1000)));
-        Some(Memory { node: self.id, sequence: dump.first, birth: dump.birth, born })
+        Some(Memory { node: self.id, sequence: self.newest, birth: dump.birth })
     }
 
-    pub(super) fn restore(&mut self, now: Now, memory: &Memory) {
+    pub(super) fn restore(&mut self, memory: &Memory) {
         // What was heard here is known better than what is remembered of it.
-        if memory.sequence <= self.newest {
-            return;
+        if memory.sequence > self.newest {
+            (self.newest, self.remembered) = (memory.sequence, memory.sequence);
+            self.dump = Some(Dump { birth: memory.birth, timely: None });
         }
-        let age = millis(now.wall.0 / 1000).saturating_sub(millis(memory.born.0 / 1000));
-        let born = millis(now.boot.0).saturating_sub(age);
-        self.newest = memory.sequence;
-        self.dump = Some(Dump { first: memory.sequence, birth: memory.birth, born, timely: None });
     }
+}
+
+/// When a message was sent, by its sender's clock, to the second.
+fn sent(sequence: u64) -> WallTime {
+    WallTime(u64::from(wire::sent(sequence)) * 1_000_000)
+}
+
+fn micros(span: Millis) -> u64 {
+    span.0 * 1_000
 }
 
 /// When the kernel that has sent a message was born by its own clock, in seconds since 1970.
-fn birth(sequence: u64, uptime: u32) -> u32 {
-    wire::sent(sequence).saturating_sub(uptime)
-}
-
-/// Unsigned milliseconds as signed ones.
-fn millis(span: u64) -> i64 {
-    i64::try_from(span).unwrap_or(i64::MAX)
+fn birth(message: &Announcement) -> u32 {
+    wire::sent(message.sequence).saturating_sub(message.uptime)
 }

@@ -38,7 +38,7 @@ mod stories {
     use super::{NodeIndex, ON_ITS_WAY};
 
     /// When a story begins.
-    const CRASH: u32 = tests::CRASH + 1000;
+    const CRASH: u32 = tests::CRASH;
     const BOTH: [NodeIndex; 2] = [NodeIndex(0), NodeIndex(1)];
 
     impl Story {
@@ -89,7 +89,7 @@ mod stories {
         let mut story = pair();
         story.dumps("beta", 20, 20).dumps("beta", 20, 40);
         for number in 1..20 {
-            let bytes = signed_by("alpha", CRASH + 10, number, 2 + number);
+            let bytes = signed_by("alpha", CRASH + 25, number, 2 + number);
             story.later(1).hear("10.0.0.1", &bytes).unwrap();
         }
         assert_eq!(story.dumps("beta", 20, 62).down(), None);

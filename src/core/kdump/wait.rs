@@ -6,7 +6,7 @@
 
 use super::authenticity::{KeyedNode, NodeIndex};
 use crate::input::ClientId;
-use crate::time::Instant;
+use crate::time::{Instant, Millis};
 use core::net::IpAddr;
 use heapless::{String, Vec};
 
@@ -18,6 +18,10 @@ pub const MAX_WAITED_ADDRESSES: usize = 48;
 pub const MAX_WAITED_NAMES: usize = 16;
 /// The longest name, in bytes; longer ones name nobody who has a key.
 const MAX_NAME: usize = super::authenticity::MAX_NODE_NAME;
+
+/// A message that came so shortly before the waiter may as well have come behind it: when it came and when the waiter
+/// came is read from two clocks. No node boots in that time.
+const CLOSE: Millis = Millis(100);
 
 /// What one waits for.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +48,7 @@ pub struct Finished {
 #[derive(Debug)]
 pub(super) struct Waiter {
     client: ClientId,
+    since: Instant,
     until: Instant,
     addresses: Vec<(u8, IpAddr), MAX_WAITED_ADDRESSES>,
     /// Of each node: the nodes with a key that it may be, one bit each. Where there is one, addresses say nothing.
@@ -100,7 +105,7 @@ impl Finished {
 
 impl Waiter {
     /// One who waits where these are the nodes that have a key. Host names are the same in capitals (RFC 4343).
-    pub(super) fn new(client: ClientId, until: Instant, wait: Wait, nodes: &[KeyedNode]) -> Waiter {
+    pub(super) fn new(client: ClientId, since: Instant, until: Instant, wait: Wait, nodes: &[KeyedNode]) -> Waiter {
         let heard = core::iter::repeat_n(None, wait.nodes()).collect();
         let mut keyed: Vec<u32, MAX_WAITED> = core::iter::repeat_n(0, wait.nodes()).collect();
         for (waited, name) in &wait.names {
@@ -108,11 +113,14 @@ impl Waiter {
                 keyed[usize::from(*waited)] |= 1 << at;
             }
         }
-        Waiter { client, until, addresses: wait.addresses, keyed, heard }
+        Waiter { client, since, until, addresses: wait.addresses, keyed, heard }
     }
 
-    /// A message came from this address, signed by `node` if by anybody; the address is that of `owner`.
-    pub(super) fn hear(&mut self, address: IpAddr, node: Option<NodeIndex>, owner: Option<NodeIndex>) {
+    /// A message came at `at` from this address, signed by `node` if by anybody; the address is that of `owner`.
+    pub(super) fn hear(&mut self, at: Instant, address: IpAddr, node: Option<NodeIndex>, owner: Option<NodeIndex>) {
+        if at + CLOSE < self.since {
+            return;
+        }
         for (waited, heard) in self.heard.iter_mut().enumerate().filter(|(_, heard)| heard.is_none()) {
             let counts = match (self.keyed[waited], node) {
                 // A message that need not be signed is not from an address with an owner: such ones are void.

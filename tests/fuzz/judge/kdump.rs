@@ -80,6 +80,7 @@ struct Account {
     now: Now,
     taken: Vec<Taken>,
     newest: [u64; NODES.len()],
+    births: [Option<u64>; NODES.len()],
     waiters: Vec<Waiter>,
     clients: u64,
 }
@@ -96,7 +97,17 @@ impl Account {
         });
         let now = Now { boot: Instant(START), wall: WallTime(1_795_000_000_000_000) };
         let table = Box::new(Table::new(settings, nodes));
-        Account { settings, known, table, now, taken: Vec::new(), newest: [0; 2], waiters: Vec::new(), clients: 0 }
+        Account {
+            settings,
+            known,
+            table,
+            now,
+            taken: Vec::new(),
+            newest: [0; 2],
+            births: [None; 2],
+            waiters: Vec::new(),
+            clients: 0,
+        }
     }
 
     fn operate(&mut self, operation: u8, script: &mut impl Iterator<Item = u8>) {
@@ -111,8 +122,11 @@ impl Account {
             3 | 4 => {
                 let (node, from, dump, number, uptime) = (next(), next(), next(), next(), next());
                 let (name, _) = NODES[usize::from(node) % NODES.len()];
-                let sequence = kdump::sequence(u32::from(dump), u32::from(number));
-                let announcement = Announcement { node: NodeId::of(name.as_bytes()), sequence, uptime: uptime.into() };
+                // From two minutes ago to two minutes ahead, from kernels that have just booted and old ones.
+                let sent = (self.now.wall.seconds() as u32).wrapping_add(u32::from(dump)) - 128;
+                let sequence = kdump::sequence(sent, u32::from(number));
+                let uptime = u32::from(uptime) * 4;
+                let announcement = Announcement { node: NodeId::of(name.as_bytes()), sequence, uptime };
                 // Some are signed by the other one.
                 let signer = if node & 0x80 == 0 { name } else { "another" };
                 self.hear(address(from), &kdump::encode_signed(&announcement, &key(signer)));
@@ -152,6 +166,14 @@ impl Account {
                 let message = kdump::decode(bytes, Some(&key(NODES[at].0)));
                 let Ok(Message::Verified(announcement)) = message else { panic!("not signed: {message:?}") };
                 assert!(announcement.sequence > self.newest[at], "a replay");
+                let sent = u64::from(kdump::sent(announcement.sequence));
+                assert!(sent.abs_diff(self.now.wall.0 / 1_000_000) <= 30, "of another time");
+                let same =
+                    self.births[at].is_some_and(|birth| birth.abs_diff(sent - u64::from(announcement.uptime)) <= 2);
+                assert!(same || announcement.uptime <= 600, "not of a crash kernel");
+                if !same {
+                    self.births[at] = Some(sent - u64::from(announcement.uptime));
+                }
                 self.newest[at] = announcement.sequence;
             }
             None => assert!(!self.settings.require_auth && self.owner(from).is_none(), "it had to be signed"),
