@@ -49,6 +49,11 @@ message from any of their addresses will do. Required for the action "off".</sho
 		<content type="string" default="/var/run/booth" />
 		<shortdesc lang="en">Where listeners are found: the directory of boothd's lock file.</shortdesc>
 	</parameter>
+	<parameter name="config" unique="0" required="0">
+		<getopt mixed="-c, --config=FILE" />
+		<content type="string" default="/etc/booth/booth.conf" />
+		<shortdesc lang="en">Whose kdump keys count where no listener is there and the agent listens itself.</shortdesc>
+	</parameter>
 	<parameter name="verbose" unique="0" required="0">
 		<getopt mixed="-v, --verbose" />
 		<content type="boolean" />

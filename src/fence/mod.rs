@@ -97,17 +97,19 @@ fn off(parameters: &Parameters) -> u8 {
             }
             Outcome::Failed(error) => return fail(&error),
             Outcome::Again => PAUSE,
-            Outcome::NobodyListens => match standby::start(parameters.port, &parameters.directory) {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => PAUSE,
-                Err(error) => {
-                    if error.0 != why {
-                        let _ = fail(&error.0);
-                        why = error.0;
+            Outcome::NobodyListens => {
+                match standby::start(parameters.port, &parameters.directory, &parameters.config) {
+                    Ok(true) => Duration::ZERO,
+                    Ok(false) => PAUSE,
+                    Err(error) => {
+                        if error.0 != why {
+                            let _ = fail(&error.0);
+                            why = error.0;
+                        }
+                        LONG_PAUSE
                     }
-                    LONG_PAUSE
                 }
-            },
+            }
         };
         thread::sleep(pause.min(left));
     }
@@ -199,7 +201,7 @@ fn monitor(parameters: &Parameters) -> u8 {
             Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
                 format!("{}: {error}", socket.display())
             }
-            Err(_) => match standby::could_start(parameters.port, &parameters.directory) {
+            Err(_) => match standby::could_start(parameters.port, &parameters.directory, &parameters.config) {
                 Ok(()) => return SUCCESS,
                 Err(error) => error.0,
             },

@@ -1,7 +1,8 @@
 //! What `fence_kdump` is told: options, or, where there are none, lines `KEY=VALUE` on stdin, as all fence agents
-//! are. Names, defaults and limits are the original's, with one parameter more, `directory`. On stdin unknown keys
+//! are. Names, defaults and limits are the original's, with two more, `directory` and `config`. On stdin unknown keys
 //! are left alone: Pacemaker gives each agent more than it knows.
 
+use crate::config::DEFAULT_FILE;
 use crate::kdump::place;
 use crate::kdump::request::LONGEST_WAIT;
 use booth_core::wire::kdump::PORT;
@@ -24,6 +25,8 @@ Options:
   -t, --timeout=TIMEOUT          How long to wait, in seconds (default: 60)
   -d, --directory=DIRECTORY      Where listeners are found
                                  (default: /var/run/booth)
+  -c, --config=FILE              Whose kdump keys count where the agent listens
+                                 itself (default: /etc/booth/booth.conf)
   -v, --verbose                  Say more
   -V, --version                  Print the version
   -h, --help                     Print this help
@@ -72,6 +75,8 @@ pub struct Parameters {
     pub timeout: Duration,
     /// `directory`
     pub directory: PathBuf,
+    /// `config`
+    pub config: PathBuf,
     /// `verbose`
     pub verbose: bool,
 }
@@ -104,6 +109,7 @@ impl Default for Parameters {
             action: Action::Off,
             timeout: Duration::from_secs(60),
             directory: place::DIRECTORY.into(),
+            config: DEFAULT_FILE.into(),
             verbose: false,
         }
     }
@@ -140,6 +146,7 @@ fn from_options(parser: &mut Parser) -> Result<Wish, String> {
             Some(Arg::Short('o') | Arg::Long("action")) => "action",
             Some(Arg::Short('t') | Arg::Long("timeout")) => "timeout",
             Some(Arg::Short('d') | Arg::Long("directory")) => "directory",
+            Some(Arg::Short('c') | Arg::Long("config")) => "config",
             Some(Arg::Short('v') | Arg::Long("verbose")) => "verbose",
             Some(Arg::Short('V') | Arg::Long("version")) => "version",
             Some(Arg::Short('h') | Arg::Long("help")) => "usage",
@@ -194,6 +201,7 @@ impl Given {
                 parameters.timeout = Duration::from_secs(seconds);
             }
             "directory" => parameters.directory = value.into(),
+            "config" => parameters.config = value.into(),
             "verbose" => parameters.verbose = is_true(value),
             "version" => self.version = is_true(value),
             "usage" => self.help = is_true(value),

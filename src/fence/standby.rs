@@ -6,22 +6,25 @@
 //! nothing along. It is found as any listener is ([`place::socket`]), serves until nobody has waited for
 //! [`IDLE`] or a listener that stays wants the port, and then leaves port and name behind. Who waits and loses it starts another.
 //!
+//! Where booth.conf names keys they count here as well, or whoever can write an address could declare a node dead in
+//! the moment in which no other listener is there. A file that cannot be read is no file without keys.
+//!
 //! Two that start one at the same time are kept apart by a lock ([`place::lock_file`]). Where a listener that stays
 //! is about to take the port, it has that lock, and none is started.
 
 use crate::clock;
-use crate::config::{Kdump, Listen};
+use crate::config::{self, Configuration, Listen};
 use crate::control;
 use crate::kdump::alone::{Alone, Parts};
-use crate::kdump::memory::MemoryFile;
-use crate::kdump::port::{Port, Rank};
-use crate::kdump::{Listener, place};
+use crate::kdump::port::Rank;
+use crate::kdump::{self, Listener, place};
 use crate::log::destination::Destination;
 use crate::log::{Level, Log};
 use crate::net::kdump::KdumpReceiver;
 use crate::process::StartError;
 use crate::process::detach::{self, Side};
 use booth_core::time::Millis;
+use booth_core::wire::kdump::Key;
 use mio::net::UnixListener;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::os::unix::fs::PermissionsExt;
@@ -45,15 +48,16 @@ struct Opened {
 ///
 /// # Errors
 /// Where it cannot listen, in words that say why.
-pub fn start(port: u16, directory: &Path) -> Result<bool, StartError> {
+pub fn start(port: u16, directory: &Path, config: &Path) -> Result<bool, StartError> {
     let directory = std::path::absolute(directory).map_err(|error| failed(directory, &error))?;
+    let config = std::path::absolute(config).map_err(|error| failed(config, &error))?;
     // Of the open file, not of the process: it passes to the child (flock(2)).
     let Some(lock) = lock(port, &directory)? else { return Ok(false) };
     let readiness = match detach::detach()? {
         Side::Parent(result) => return result.map(|()| true),
         Side::Child(readiness) => readiness,
     };
-    let opened = open(port, &directory, lock).and_then(|opened| {
+    let opened = open(port, &directory, &config, lock).and_then(|opened| {
         let log = Destination::syslog(TAG).map_err(|error| StartError(format!("cannot open the log: {error}")))?;
         let Opened { listener, control, file, lock } = opened;
         let log = Log::new(log, Level::Info);
@@ -83,7 +87,8 @@ pub fn start(port: u16, directory: &Path) -> Result<bool, StartError> {
 ///
 /// # Errors
 /// Why it could not.
-pub fn could_start(port: u16, directory: &Path) -> Result<(), StartError> {
+pub fn could_start(port: u16, directory: &Path, config: &Path) -> Result<(), StartError> {
+    configured(port, config)?;
     let Some(_lock) = lock(port, directory)? else {
         return Err(StartError(
             "another fence_kdump is starting a listener, or one that stays waits for the port".to_owned(),
@@ -93,19 +98,30 @@ pub fn could_start(port: u16, directory: &Path) -> Result<(), StartError> {
     KdumpReceiver::open(listen).map(drop).map_err(|error| StartError(error.to_string()))
 }
 
-fn open(port: u16, directory: &Path, lock: File) -> Result<Opened, StartError> {
-    let configuration = Kdump { listen: Some(Listen { address: None, port }), ..Kdump::default() };
+fn open(port: u16, directory: &Path, config: &Path, lock: File) -> Result<Opened, StartError> {
+    let (configuration, keys) = configured(port, config)?;
     let socket = place::socket(directory, port);
-    let listen = configuration.listen.unwrap_or_default();
-    let port = Port::open(clock::read().boot, listen, &socket, Rank::StandIn, &mut |_| {})
-        .map_err(|error| StartError(error.to_string()))?;
-    let listener = Listener::new(&configuration, Vec::new(), (MemoryFile::off(), Vec::new()), port);
-    // With lock and port ours, a link there leads to a listener that has gone.
+    // With the lock ours, a link there leads to a listener that has gone.
     if fs::read_link(&socket).is_ok() {
         fs::remove_file(&socket).map_err(|error| failed(&socket, &error))?;
     }
     let (control, file) = control::open(&socket, None).map_err(|error| StartError(error.to_string()))?;
+    // There is nobody to be warned: whoever waits is told what fails.
+    let listener = kdump::open(&configuration, keys, None, &socket, Rank::StandIn, &mut |_| {})?;
     Ok(Opened { listener, control, file, lock })
+}
+
+/// What a listener that stays would know: the same keys, and whether unsigned messages count.
+fn configured(port: u16, config: &Path) -> Result<(Configuration, Vec<Key>), StartError> {
+    let (configuration, diagnostics) = config::load_listener(config);
+    let Some(mut configuration) = configuration else {
+        let why = diagnostics.iter().find(|diagnostic| diagnostic.is_error()).map(ToString::to_string);
+        let why = why.unwrap_or_else(|| format!("{}: cannot be read", config.display()));
+        return Err(StartError(format!("{why}; nobody listens without the keys that may be named there")));
+    };
+    configuration.kdump.listen = Some(Listen { address: None, port });
+    let keys = kdump::daemon::keys(&configuration)?;
+    Ok((configuration, keys))
 }
 
 /// Takes the lock of those who start a listener; `None`: somebody has it.

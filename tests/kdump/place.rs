@@ -133,7 +133,11 @@ impl Place {
     /// Our agent, for this place's port, with these further words.
     pub fn agent(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fence_kdump"));
-        command.args(["-p", &self.port.to_string(), "-d"]).arg(&self.directory).args(words).stderr(Stdio::piped());
+        // Not the file of the host that runs the test.
+        let config = self.directory.join("kdump.conf");
+        let config = if config.exists() { config } else { self.configure("") };
+        command.args(["-p", &self.port.to_string(), "-d"]).arg(&self.directory).arg("-c").arg(config);
+        command.args(words).stderr(Stdio::piped());
         command
     }
 

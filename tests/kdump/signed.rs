@@ -109,3 +109,43 @@ fn where_signatures_are_required_no_unsigned_message_counts() {
     place.send("127.0.7.2", &message(wall(), 1, 1));
     wait_for("it is heard", || place.stats().contains("messages of dumping nodes: 1\n"));
 }
+
+/// The listener dies while somebody waits, and the agent listens itself until it is back. It knew no keys, and one
+/// unsigned message declared the node dead.
+#[test]
+fn an_agent_that_listens_itself_knows_the_keys_as_well() {
+    let place = Place::new("agent-keys");
+    let listener = start(&place);
+    let first = message(wall(), 1, 3);
+    place.send("127.0.7.2", &first);
+    wait_for("it is heard", || place.stats().contains("messages of dumping nodes: 1\n"));
+    let mut agent = Running::start(place.agent(&["-n", "localhost", "-t", "60"]));
+    agent.until("waiting for message");
+    listener.signal(Signal::SIGKILL);
+    listener.end();
+    agent.until("waiting for message");
+    place.dump("127.0.0.1");
+    place.send("127.0.7.2", &first);
+    let socket = place.directory.join(format!("fence_kdump-{}.ctl", place.port));
+    let stats = || booth::control::ask(&socket, "stats", std::time::Duration::from_secs(5)).unwrap_or_default();
+    for line in ["dropped, not signed where it must be: 1\n", "dropped, sent before: 1\n"] {
+        wait_for(line, || stats().contains(line));
+    }
+    place.send("127.0.7.2", &message(wall(), 2, 3));
+    assert_eq!(agent.end().status, Some(0));
+}
+
+#[test]
+fn an_agent_does_not_listen_itself_without_the_keys_that_it_is_to_know() {
+    let place = Place::new("agent-no-keys");
+    let key = place.directory.join("gone.key");
+    place.configure(&format!("kdump-key = localhost {}\n", key.display()));
+    for words in [&["-n", "localhost", "-t", "2"][..], &["-o", "monitor"]] {
+        let ended = run(&mut place.agent(words));
+        assert!(ended.status == Some(1) && ended.stderr.contains("gone.key"), "{ended:?}");
+    }
+    let config = place.directory.join("kdump.conf");
+    std::fs::write(&config, "nonsense\n").unwrap();
+    let ended = run(&mut place.agent(&["-n", "localhost", "-t", "2"]));
+    assert!(ended.status == Some(1) && ended.stderr.contains("nobody listens without the keys"), "{ended:?}");
+}
