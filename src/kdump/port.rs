@@ -13,15 +13,16 @@
 
 use super::place::{self, Link};
 use crate::config::Listen;
+use crate::control;
 use crate::log::{Level, Log};
 use crate::net::BindError;
 use crate::net::kdump::KdumpReceiver;
 use booth_core::time::{Instant, Millis, Now};
-use mio::net::UnixStream;
 use mio::{Registry, Token};
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// From one try to the next.
@@ -224,7 +225,8 @@ fn take(listen: Listen, poll: Option<&(Registry, Token)>) -> io::Result<KdumpRec
 /// Asks whoever is found there to leave. It never waits, neither for room in a queue nor for an answer: the next try
 /// shows whether the port is free.
 fn ask_to_leave(socket: &Path, rank: Rank) -> io::Result<UnixStream> {
-    let mut stream = UnixStream::connect(socket)?;
+    // Connecting does not wait for room in its queue, and there is room for a line in a new socket.
+    let mut stream = control::connect(socket)?;
     stream.write_all(place::leave_line(rank).as_bytes())?;
     Ok(stream)
 }
