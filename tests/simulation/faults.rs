@@ -72,8 +72,11 @@ const KINDS: [Kind; 32] = [
     kind("others forget", 1, aimed::others_forget),
     kind("nodes crash in turn", 2, aimed::nodes_crash_in_turn),
     kind("speaks as the reference", 1, |world, dice| {
-        let mixed = world.mixed;
-        any(world, dice, |world, host| world.hosts[host].wordless ^= mixed) && mixed
+        let host = one(world, dice);
+        if world.mixed {
+            world.change_language(host);
+        }
+        world.mixed
     }),
     kind("nothing", 3, |_, _| true),
 ];

@@ -237,6 +237,13 @@ impl World {
         self.forget_what_nobody_knows();
     }
 
+    /// A member speaks as the reference from now on, or as ours again.
+    pub fn change_language(&mut self, host: usize) {
+        self.hosts[host].wordless ^= true;
+        // The reference tells nobody that a ticket is lost.
+        self.forget_what_nobody_knows();
+    }
+
     pub fn is_up(&self, host: usize) -> bool {
         self.hosts[host].daemon.is_some()
     }
