@@ -249,6 +249,36 @@ fn an_arbitrator_says_that_a_ticket_is_lost_until_it_is_found() {
     assert_eq!(reminders(&world), before, "{}", story(&world));
 }
 
+/// All that was known at the only site was lost, and it could reach nobody when it started again: its journal could not
+/// be written, or it was cut off. The arbitrators had been restarted meanwhile: they had not heard it since, so they took
+/// it for a member of the reference perhaps, and did not tell it that there was a ticket to fight for.
+#[test]
+fn a_site_that_has_forgotten_all_is_told_by_those_who_have_not_heard_it_yet_l1() {
+    for journal_full in [true, false] {
+        let mut world = granted(Plan { sites: 1, arbitrators: 2, ..plan(0) });
+        (0..world::NODES).for_each(|node| _ = world.crash(SITE1, node));
+        world.kill_and_lose_journal(SITE1);
+        world.run(2 * EXPIRE);
+        for arbitrator in [1, 2] {
+            world.kill(arbitrator);
+            world.boot(arbitrator);
+        }
+        if journal_full {
+            world.hosts[SITE1].journal_fails = true;
+        } else {
+            world.isolate(SITE1);
+        }
+        world.boot(SITE1);
+        world.run(5 * EXPIRE);
+        assert_eq!(world.holder(0), None, "{}", story(&world));
+        world.hosts[SITE1].journal_fails = false;
+        world.heal();
+        // It is asked first whether it understands what it is to be told.
+        let took = world.run_until(EXPIRE + 1_000, |world| world.holder(0) == Some(SITE1));
+        assert!(took.is_some(), "journal full: {journal_full}\n{}", story(&world));
+    }
+}
+
 /// A site's daemon is a resource that Pacemaker moves: from one node to another and back. The first node's
 /// journal knew nothing of what the second had voted and promised, and was believed.
 #[test]

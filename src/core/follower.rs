@@ -218,6 +218,9 @@ impl Ticket {
         reminder.word.lost = true;
         // The reference would take its own lease for revoked (and would not revoke it).
         self.broadcast(turn, turn.worded(), &reminder);
+        // Whose language is not known is asked something first: it may have had no way to speak since our start.
+        let question = Draft { term: self.term, ..Draft::new(Command::Status) };
+        self.broadcast(turn, turn.unheard(), &question);
     }
 
     /// Somebody asks what we know of the ticket.

@@ -163,6 +163,12 @@ impl<S: Sink> Turn<'_, S> {
         self.others().iter().filter(worded).fold(MemberSet::EMPTY, MemberSet::with)
     }
 
+    /// Those of the others that have not been heard since our start.
+    pub(crate) fn unheard(&self) -> MemberSet {
+        let unheard = |member: &MemberIndex| self.peers[member.at()].last_received.is_none();
+        self.others().iter().filter(unheard).fold(MemberSet::EMPTY, MemberSet::with)
+    }
+
     pub(crate) fn sites(&self) -> MemberSet {
         self.everybody().iter().filter(|at| self.is_site(*at)).fold(MemberSet::EMPTY, MemberSet::with)
     }

@@ -97,6 +97,13 @@ pub const MUTANTS: &[Mutant] = &[
         &[Member],
     ),
     mutant(
+        "unheard-are-not-asked",
+        "L1",
+        "who was not heard since the start is not told that the ticket was lost, and never hears it",
+        &[edit("follower.rs", "self.broadcast(turn, turn.unheard(), &question);", "let _ = question;")],
+        &[Changes],
+    ),
+    mutant(
         "refused-leader-steps-down",
         "L3",
         "a leader gives its ticket away because one member knows a newer term",
