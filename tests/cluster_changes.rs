@@ -279,6 +279,49 @@ fn a_site_that_has_forgotten_all_is_told_by_those_who_have_not_heard_it_yet_l1()
     }
 }
 
+/// A holder gave its ticket up and followed another, who had been elected by members without memory and did not vouch
+/// for it that no other lease had run a moment before. Restarted, the old holder remembered that promise, and not its
+/// own `acquire-after`: it voted for the other when that asked once more, and the grant was written at once.
+#[test]
+fn s3_a_holder_remembers_acquire_after_over_a_restart_whoever_leads_in_between() {
+    const AFTER: u64 = 60_000;
+    for revoked_before in [false, true] {
+        let mut world = granted(plan(AFTER));
+        world.isolate(SITE1);
+        for host in [SITE2, ARBITRATOR] {
+            world.kill_and_lose_journal(host);
+            world.boot(host);
+        }
+        let forgotten = world.now_ms;
+        world.run_until(EXPIRE, |world| world.holder(0).is_none()).unwrap();
+        let ended = world.now_ms;
+        world.heal();
+        // A site without memory keeps as much from its start.
+        world.run(AFTER + 500 - (ended - forgotten));
+        let client = world.grant(SITE2, "T");
+        world.run(2_000);
+        assert_eq!(world.answer(client), Some(Outcome::CommitPending), "{}", story(&world));
+        if revoked_before {
+            world.revoke(SITE2, "T");
+            world.run(500);
+        }
+        // More than once: what it has read of its journal it writes again.
+        for _ in 0..2 {
+            world.kill(SITE1);
+            world.boot(SITE1);
+            world.run(100);
+        }
+        if !revoked_before {
+            world.revoke(SITE2, "T");
+            world.run(500);
+        }
+        world.grant(SITE2, "T");
+        assert!(world.now_ms - ended < AFTER);
+        world.run_until(4 * AFTER, |world| world.holder(0) == Some(SITE2)).unwrap();
+        assert!(world.now_ms - ended >= AFTER, "after {} ms\n{}", world.now_ms - ended, story(&world));
+    }
+}
+
 /// A site's daemon is a resource that Pacemaker moves: from one node to another and back. The first node's
 /// journal knew nothing of what the second had voted and promised, and was believed.
 #[test]

@@ -36,6 +36,7 @@ fn record(term: u32) -> Record {
         leader: None,
         active: true,
         promised: Millis(60_000),
+        earlier: true,
         revoked: false,
         held: true,
         mark: 7,

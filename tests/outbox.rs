@@ -142,6 +142,7 @@ fn record(term: u32) -> Record {
         leader,
         active: false,
         promised: Millis(0),
+        earlier: false,
         revoked: false,
         held: false,
         mark: 0,

@@ -198,6 +198,12 @@ impl Promise {
         Promise { to, end, hold: end + hold(settings), earlier: Instant(0), made: None, span, hearsay: false }
     }
 
+    /// Adds to one found in the journal that `acquire-after` of an earlier holder ran as well (S3), for as long as
+    /// any may: that holder's own promise may have run as long as this one, where it had left the configuration.
+    pub fn remember_earlier(&mut self, settings: &TicketSettings, start: Instant) {
+        self.earlier = self.hold.max(memory_returns_at(settings, start));
+    }
+
     /// Makes or lengthens the promise to `leader`: until now + the larger of `validity` and
     /// `expire` (S2). `slack` is for a leader that counts from the arrival of the answer.
     pub fn make(
@@ -278,7 +284,12 @@ impl Promise {
 
     /// Whether it holds for a leader that is no longer configured.
     pub fn owes_a_stranger(&self, now: Instant) -> bool {
-        self.to.is_none() && now < self.hold
+        self.to.is_none() && now < self.over_at()
+    }
+
+    /// Whether `acquire-after` of a holder before that leader runs as well.
+    pub fn holds_for_earlier(&self, now: Instant) -> bool {
+        now < self.earlier
     }
 
     /// When it was made last, if that was since our start.
@@ -515,6 +526,24 @@ mod tests {
         assert!(!released.runs(Instant(500)));
         assert!(!released.allows(MemberIndex(1), Instant(500 + A - 1)));
         assert!(memory_returns_at(&settings, Instant(0)) >= Instant(D + A));
+    }
+
+    #[test]
+    fn an_earlier_hold_found_in_the_journal_binds_whoever_asks_s3() {
+        let settings = ticket("T", D, A);
+        let (leader, other, start) = (MemberIndex(2), MemberIndex(1), Instant(500));
+        for (to, span) in [(Some(leader), Some(Millis(2 * D))), (Some(leader), None), (None, None)] {
+            let mut promise = Promise::remembered(&settings, to, span, start);
+            assert!(!promise.holds_for_earlier(start));
+            promise.remember_earlier(&settings, start);
+            let over = promise.over_at();
+            assert!(over >= memory_returns_at(&settings, start) && over >= promise.hold());
+            for candidate in [leader, other] {
+                assert!(!promise.allows(candidate, over - Millis(1)) && promise.allows(candidate, over));
+            }
+            assert!(promise.holds_for_earlier(over - Millis(1)) && !promise.can_learn(over - Millis(1)));
+            assert_eq!(promise.owes_a_stranger(over - Millis(1)), to.is_none(), "for as long as it holds");
+        }
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Record {
     pub active: bool,
     /// The longest span that it was made for, 0 where it no longer runs: `expire` may be another after a restart.
     pub promised: Millis,
+    /// Whether `acquire-after` of a holder before that leader may still run as well: nobody at all is helped (S3).
+    pub earlier: bool,
     /// Whether an administrator has revoked the ticket in `term`: not lost, not to be fought for.
     pub revoked: bool,
     /// Whether anybody has ever held the ticket: then there is something to be fought for.

@@ -286,6 +286,9 @@ impl Ticket {
             self.ever_held = true;
             let span = record.active.then_some(record.promised);
             self.promise = Promise::remembered(&self.settings, leader, span, start);
+            if record.earlier {
+                self.promise.remember_earlier(&self.settings, start);
+            }
         }
         self.recorded = self.memory;
     }
@@ -418,6 +421,7 @@ impl Ticket {
             leader: leader.or(stranger.and_then(|last| last.leader)),
             active: promised.is_some(),
             promised: promised.unwrap_or_default(),
+            earlier: self.promise.holds_for_earlier(now),
             revoked: self.revoked,
             held: self.ever_held,
             mark: self.mark,
@@ -587,6 +591,7 @@ const NOTHING: Record = Record {
     leader: None,
     active: false,
     promised: Millis(0),
+    earlier: false,
     revoked: false,
     held: false,
     mark: 0,

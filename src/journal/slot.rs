@@ -12,7 +12,7 @@
 //! | 16 | 8 | sequence number of the write, one up for each |
 //! | 24 | 1 | length of the ticket's name |
 //! | 25 | 63 | the ticket's name, zeros behind it |
-//! | 88 | 1 | flags: 1 a record follows, 2 it has a vote, 4 it has a leader, 8 the promise is active, 16 it was written without memory of what was before, 32 an administrator has revoked the ticket, 64 somebody has held it |
+//! | 88 | 1 | flags: 1 a record follows, 2 it has a vote, 4 it has a leader, 8 the promise is active, 16 it was written without memory of what was before, 32 an administrator has revoked the ticket, 64 somebody has held it, 128 `acquire-after` of a holder before that leader runs as well |
 //! | 92 | 4 | term |
 //! | 96 | 4 | term of the newest vote |
 //! | 100 | 4 | site id voted for |
@@ -45,6 +45,13 @@
 //!
 //! What no checksum can see: a whole disk set back to an earlier state (a restored snapshot). The
 //! journal must be removed when that is done to a member; then it has no memory.
+//!
+//! # Programs of another age
+//!
+//! Flags of no meaning are zero, and were zero before they had one: an older slot is read as it was meant. A program
+//! that does not know a flag takes a slot that has it for damaged: it has no memory of that ticket, and keeps as
+//! long a distance from all that it may have promised as one that has lost its journal (S7). What an older program must
+//! not read at all needs another version: it refuses the file.
 
 use booth_core::member::SiteId;
 use booth_core::settings::MAX_NAME;
@@ -72,6 +79,7 @@ const ACTIVE: u8 = 8;
 const FORGETFUL: u8 = 16;
 const REVOKED: u8 = 32;
 const HELD: u8 = 64;
+const EARLIER: u8 = 128;
 
 /// What a slot says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +126,8 @@ pub fn encode(entry: &Entry<'_>) -> Slot {
             | if record.active { ACTIVE } else { 0 }
             | if record.forgetful { FORGETFUL } else { 0 }
             | if record.revoked { REVOKED } else { 0 }
-            | if record.held { HELD } else { 0 };
+            | if record.held { HELD } else { 0 }
+            | if record.earlier { EARLIER } else { 0 };
         put_u32(&mut slot, 92, record.term);
         put_u32(&mut slot, 96, record.voted_term);
         put_u32(&mut slot, 100, record.vote.map_or(0, |id| id.0));
@@ -160,6 +169,7 @@ pub fn decode(slot: &Slot) -> Result<Entry<'_>, Damage> {
         active: flags & ACTIVE != 0,
         revoked: flags & REVOKED != 0,
         held: flags & HELD != 0,
+        earlier: flags & EARLIER != 0,
         mark: u32_at(slot, 124),
         forgetful: flags & FORGETFUL != 0,
         stamp: WallTime(u64_at(slot, 108)),
@@ -209,6 +219,7 @@ mod tests {
         leader: Some(SiteId(0)),
         active: true,
         promised: Millis(0x0102_0304_0506_0708),
+        earlier: true,
         revoked: true,
         held: true,
         mark: 0xAABB_CCDD,
@@ -238,10 +249,19 @@ mod tests {
         assert!(slot.starts_with(head));
         assert_eq!(
             slot[88..128],
-            *b"\x7f\0\0\0\xff\xff\xff\xff\0\0\0\x07\x41\xbc\x11\x7d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\
+            *b"\xff\0\0\0\xff\xff\xff\xff\0\0\0\x07\x41\xbc\x11\x7d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\
                \x01\x02\x03\x04\x05\x06\x07\x08\xaa\xbb\xcc\xdd"
         );
         assert_eq!(u32_at(&slot, CRC_AT), CRC.checksum(&slot[..CRC_AT]));
+    }
+
+    /// S3, S7: it was written before the newest flag had a meaning, and its member keeps its memory.
+    #[test]
+    fn a_slot_of_an_older_program_is_read() {
+        let older = Record { earlier: false, ..FULL };
+        let slot = encode(&entry(3, Some(older)));
+        assert_eq!(slot[88], 0x7f);
+        assert_eq!(decode(&slot), Ok(entry(3, Some(older))));
     }
 
     #[test]
@@ -273,7 +293,7 @@ mod tests {
         assert_eq!(decode(&with(NAME_AT, 0xff)), Err(Damage::Content));
         // A control character in a name of no ticket was read, and went into the log as it was.
         assert_eq!(decode(&with(NAME_AT, 0x1b)), Err(Damage::Content));
-        assert_eq!(decode(&with(88, 0xff)), Err(Damage::Content));
+        assert_eq!(decode(&with(88, 0xfe)), Err(Damage::Content), "no record, and yet it has a vote");
         assert_eq!(decode(&with(200, 1)), Err(Damage::Content));
     }
 

@@ -150,6 +150,7 @@ fn journals() -> Vec<Vec<u8>> {
         leader: term.is_multiple_of(2).then_some(SiteId(7)),
         active: true,
         promised: Millis(10_000),
+        earlier: term.is_multiple_of(5),
         revoked: term.is_multiple_of(4),
         held: true,
         mark: term,

@@ -1,6 +1,6 @@
 //! Leases, what is held behind them, and what counts for them: S3, S4, S5.
 
-use super::judge::Judge::{Member, Model, Rules, Simulation, Unit};
+use super::judge::Judge::{Changes, Member, Model, Rules, Simulation, Unit};
 use super::table::{Mutant, edit, mutant};
 
 pub const MUTANTS: &[Mutant] = &[
@@ -17,6 +17,20 @@ pub const MUTANTS: &[Mutant] = &[
         "who follows another leader forgets the acquire-after of the holder before",
         &[edit("lease.rs", "false => [[self.hold.max(self.earlier)]],", "Instant(0)")],
         &[Unit],
+    ),
+    mutant(
+        "earlier-hold-not-recorded",
+        "S3",
+        "the journal does not say that the acquire-after of an earlier holder runs",
+        &[edit("ticket.rs", "earlier: [[self.promise.holds_for_earlier(now)]],", "false")],
+        &[Changes],
+    ),
+    mutant(
+        "earlier-hold-forgotten-by-a-restart",
+        "S3",
+        "the acquire-after of an earlier holder that the journal tells of is not kept",
+        &[edit("ticket.rs", "self.promise.remember_earlier(&self.settings, start);", "")],
+        &[Changes],
     ),
     mutant(
         "earlier-hold-in-spite-of-the-leaders-word",
