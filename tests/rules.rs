@@ -213,6 +213,49 @@ fn s6_an_administrators_grant_waits_for_a_site_that_does_not_answer() {
     assert_eq!(answer, Some(Outcome::Success));
 }
 
+/// The first grant in a new cluster waited for `expire` + `acquire-after`, since the other site, busy with its start, had
+/// voted a moment after `timeout`: its vote did not count any more.
+#[test]
+fn s6_votes_that_come_late_end_the_wait_for_the_grant() {
+    let took = |sites: usize, late: u64, gone: Option<usize>| {
+        let mut world = World::new(Plan { sites, arbitrators: 2, remember: false, ..plan(2_000) });
+        world.run(2_000);
+        world.network.late = Some((1, late));
+        if let Some(gone) = gone {
+            world.kill(gone);
+        }
+        let start = world.now_ms;
+        let client = world.ask(0, Command::ClientGrant, "T", 0);
+        world.run_until(30_000, |world| world.holder(0) == Some(0)).unwrap();
+        world.run(50);
+        assert_eq!(world.answer(client), Some(if late > 1_000 { Outcome::CommitPending } else { Outcome::Success }));
+        world.now_ms - start
+    };
+    assert!(took(2, 100, None) < 500, "in time");
+    for sites in [2, 3] {
+        let took = took(sites, 1_500, None);
+        assert!((1_500..2_000).contains(&took), "{sites} sites: {took} ms");
+    }
+    let took = took(3, 1_500, Some(2));
+    assert!(took >= EXPIRE + 2_000, "all but one have voted: {took} ms");
+}
+
+/// A site that has not voted may still be told by its store that the ticket is granted there, whatever it acknowledges.
+#[test]
+fn s6_an_acknowledgement_is_no_vote() {
+    let mut world = World::new(Plan { remember: false, ..plan(2_000) });
+    world.run(2_000);
+    world.cut_one_way(1, 0);
+    let start = world.now_ms;
+    world.ask(0, Command::ClientGrant, "T", 0);
+    world.run(1_500);
+    world.heal();
+    world.capture = true;
+    world.run_until(30_000, |world| world.holder(0) == Some(0)).unwrap();
+    assert!(world.captured.iter().any(|(from, _, bytes)| *from == 1 && is_ack(bytes)));
+    assert!(world.now_ms - start >= EXPIRE + 2_000, "{} ms", world.now_ms - start);
+}
+
 #[test]
 fn s7_a_restarted_arbitrator_knows_whose_lease_it_respects() {
     let mut world = granted(0);

@@ -20,6 +20,16 @@ use crate::wire::{Command, DropReason, LeaderField, Outcome, Reason};
 /// The longest distance between the starts of two sites of neighbouring rank.
 const LONGEST_STEP: Millis = Millis(250);
 
+impl Ballot {
+    /// Whether a message answers it: by its number, or from the reference by its stamp (S5).
+    fn is_answered_by<S: Sink>(&self, turn: &Turn<'_, S>, message: &FromPeer) -> bool {
+        match message.word {
+            Some(word) => word.number == self.number,
+            None => turn.made_since(message, self.sent_at),
+        }
+    }
+}
+
 impl Ticket {
     // ---- standing ----------------------------------------------------------------------------
 
@@ -153,6 +163,7 @@ impl Ticket {
         let counts = self.answers_ballot(turn, message);
         let Some(ballot) = self.ballot.as_mut().filter(|ballot| counts && ballot.term == message.term) else {
             // The election is over, or another one runs.
+            self.on_late_vote(turn, message);
             return Ok(());
         };
         ballot.answered.insert(message.from);
@@ -166,12 +177,27 @@ impl Ticket {
         Ok(())
     }
 
-    /// Whether a message answers the ballot that runs: by its number, or from the reference by its stamp (S5).
+    /// A site's vote that comes when an administrator's election is over. It says what it would have said in time: the
+    /// ticket is not granted there, nor was it `acquire-after` ago. From the last of them on nothing is waited for (S6).
+    /// (The word of a majority that remembers has to come in time: while the last of it is on its way, the first
+    /// may lose its memory, and help an older leader whose lease still runs.)
+    fn on_late_vote<S: Sink>(&mut self, turn: &mut Turn<'_, S>, message: &FromPeer) {
+        let (now, me) = (turn.now.boot, turn.me());
+        let late = |ballot: &Ballot| ballot.term == self.term && ballot.term == message.term;
+        let missed = self.missing_votes.filter(|ballot| late(ballot) && ballot.is_answered_by(turn, message));
+        let Some(mut ballot) = missed.filter(|_| message.leader == Some(me)) else { return };
+        ballot.votes.insert(message.from);
+        self.missing_votes = Some(ballot);
+        if ballot.votes.contains_all(turn.sites()) {
+            self.missing_votes = None;
+            self.commit_at = self.commit_at.min(now);
+            self.commit_if_due(turn);
+        }
+    }
+
+    /// Whether a message answers the ballot that runs.
     pub(crate) fn answers_ballot<S: Sink>(&self, turn: &Turn<'_, S>, message: &FromPeer) -> bool {
-        self.ballot.is_some_and(|ballot| match message.word {
-            Some(word) => word.number == ballot.number,
-            None => turn.made_since(message, ballot.sent_at),
-        })
+        self.ballot.is_some_and(|ballot| ballot.is_answered_by(turn, message))
     }
 
     /// Counts. A majority of all members wins; an administrator's election waits for the sites
@@ -209,6 +235,7 @@ impl Ticket {
         } else {
             let settled = mandate.safe_majority || mandate.all_sites;
             self.become_leader(turn.me(), ballot.term, commit_at, settled);
+            self.missing_votes = (mandate.administrator && commit_at > now).then_some(ballot);
             turn.event(self.index, Event::Won { term: ballot.term });
         }
         self.heartbeat(turn);

@@ -176,6 +176,8 @@ pub struct Ticket {
     /// Elected by members who owe nothing to anybody else and know it (S3, S7): no other lease can run.
     pub(crate) settled: bool,
     pub(crate) ballot: Option<Ballot>,
+    /// By what an administrator's election was won, while the grant waits for the sites whose votes are missing (S6).
+    pub(crate) missing_votes: Option<Ballot>,
     pub(crate) attempts: u8,
     pub(crate) immediate: bool,
     pub(crate) planned: Option<Planned>,
@@ -230,6 +232,7 @@ impl Ticket {
             commit_due: false,
             settled: false,
             ballot: None,
+            missing_votes: None,
             attempts: 0,
             immediate: false,
             planned: None,
@@ -367,6 +370,7 @@ impl Ticket {
             self.attempts = 0;
         }
         self.ballot = None;
+        self.missing_votes = None;
         self.round = None;
         self.renewal_at = None;
         self.lease = None;
@@ -437,7 +441,9 @@ impl Ticket {
         }
         let record = self.record_now(turn);
         let same = self.recorded.is_some_and(|last| Record { stamp: record.stamp, ..last } == record);
-        let nothing_yet = self.recorded.is_none() && Record { stamp: record.stamp, ..NOTHING } == record;
+        // What an empty slot of the journal says as well.
+        let nothing = Record { forgetful: true, stamp: record.stamp, ..Record::default() };
+        let nothing_yet = self.recorded.is_none() && record == nothing;
         if !same && !nothing_yet {
             turn.sink.journal(self.index, &record);
             self.recorded = Some(record);
@@ -582,19 +588,3 @@ impl Ticket {
         }
     }
 }
-
-/// What an empty slot of the journal says as well.
-const NOTHING: Record = Record {
-    term: 0,
-    voted_term: 0,
-    vote: None,
-    leader: None,
-    active: false,
-    promised: Millis(0),
-    earlier: false,
-    revoked: false,
-    held: false,
-    mark: 0,
-    forgetful: true,
-    stamp: crate::time::WallTime(0),
-};

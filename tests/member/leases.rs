@@ -276,6 +276,24 @@ fn s6_a_leader_says_that_no_other_lease_can_run_only_where_its_voters_vouch_for_
     assert!(!is_settled(None, &[(2, true)]), "our own vote vouches for nothing");
 }
 
+#[test]
+fn s6_a_late_vote_counts_for_whom_and_for_what_it_is_given() {
+    let granted = |candidate_of: u8, later: u32, another: u32| {
+        let (mut member, word, term) = candidate(None);
+        member.hears(2, vote(0, term, remembers(word.number)));
+        member.pass(6_000);
+        member.gets_ack(2);
+        let held_back = member.writes().iter().all(|(_, write)| !write.granted);
+        assert!(held_back && member.view().commit_pending.is_some());
+        member.hears(1, vote(candidate_of, term + later, remembers(word.number + another)));
+        member.writes().iter().any(|(_, write)| write.granted)
+    };
+    assert!(granted(0, 0, 0));
+    assert!(!granted(1, 0, 0), "for itself");
+    assert!(!granted(0, 1, 0), "in another term");
+    assert!(!granted(0, 0, 1), "to another request");
+}
+
 /// A lease that the arbitrator has promised to respect cannot run any more, if it is the winner that says so.
 #[test]
 fn l1_a_bound_member_follows_a_leader_who_knows_that_no_other_lease_can_run() {

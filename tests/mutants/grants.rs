@@ -33,7 +33,7 @@ pub const MUTANTS: &[Mutant] = &[
         "all-sites-seem-to-vote",
         "S6",
         "an administrator's grant is taken to have every site's vote",
-        &[edit("election.rs", "ballot.votes.contains_all(turn.sites())", "true")],
+        &[edit("election.rs", "all_sites: [[ballot.votes.contains_all(turn.sites())]],", "true")],
         &[Member, Model("backer"), Simulation(200)],
     ),
     mutant(
@@ -45,6 +45,27 @@ pub const MUTANTS: &[Mutant] = &[
             "is_majority(ballot.remembering.len(), members)",
             "is_majority(ballot.votes.len(), members)",
         )],
+        &[Member],
+    ),
+    mutant(
+        "a-late-vote-is-enough",
+        "S6",
+        "any vote that comes late ends the wait for the others",
+        &[edit("election.rs", "if [[ballot.votes.contains_all(turn.sites())]] {", "true")],
+        &[Rules],
+    ),
+    mutant(
+        "late-votes-do-not-count",
+        "S6",
+        "the grant waits for a lease that cannot run, though all have voted",
+        &[edit("election.rs", "self.commit_at = self.commit_at.min(now);", "")],
+        &[Rules],
+    ),
+    mutant(
+        "late-vote-for-another-counts",
+        "S6",
+        "a late vote for another candidate ends the wait",
+        &[edit("election.rs", "missed.filter(|_| message.leader == Some(me))", "missed")],
         &[Member],
     ),
     mutant(

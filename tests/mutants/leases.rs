@@ -279,7 +279,7 @@ pub const MUTANTS: &[Mutant] = &[
         "any-vote-number-counts",
         "S5",
         "a vote with another request's number counts",
-        &[edit("election.rs", "word.number == ballot.number", "true")],
+        &[edit("election.rs", "word.number == self.number", "true")],
         &[Member],
     ),
     mutant(
@@ -293,7 +293,7 @@ pub const MUTANTS: &[Mutant] = &[
         "any-vote-of-the-reference-counts",
         "S5",
         "a vote of the reference counts whenever it was given",
-        &[edit("election.rs", "turn.made_since(message, ballot.sent_at)", "true")],
+        &[edit("election.rs", "turn.made_since(message, self.sent_at)", "true")],
         &[Member],
     ),
     mutant(
