@@ -54,6 +54,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S13",
         "whoever has a node's key can sign for it from a running system",
         &[edit("kdump/authenticity.rs", "message.uptime > YOUNG", "false")],
+        // A leader that runs is heard as well, which keeps its lease: in a thousand worlds nobody misses this.
         &[Unit],
     ),
     mutant(

@@ -3,7 +3,7 @@
 //! Each site has two nodes; daemon and store run on the first, and the second knows the store as well. Where one of
 //! them is down the other keeps it; where both are, nobody does: Pacemaker has tickets in memory alone. Each member
 //! hears announcements in a table of its own, as the shell does, with real bytes and keys. What is sent can be lost,
-//! late, held back, replayed and forged; one node's crash is not the site's.
+//! late, held back, replayed and forged, and tried on nodes that run; one node's crash is not the site's.
 
 use super::World;
 use super::queue::Pending;
@@ -28,6 +28,10 @@ const BOOT_MS: (u64, u64) = (2_000, 6_000);
 const DUMP_MS: [u64; 4] = [3_000, 16_000, 40_000, 200_000];
 /// How many of the newest announcements are kept to be replayed.
 const KEPT: usize = 200;
+/// When somebody who tries the sender sends, in seconds.
+const TRIAL: [u32; 5] = [0, 1, 2, 5, 15];
+/// For how long the system runs on which somebody does that, in seconds.
+const RUNNING: u32 = 3_600;
 
 /// A node that writes its dump.
 #[derive(Clone, Copy, Debug)]
@@ -180,8 +184,31 @@ impl World {
         self.enqueue(delay, Pending::Announcement { to, bytes: bytes.to_vec() });
     }
 
-    /// Somebody sends old announcements to everybody, whole or damaged.
+    /// Somebody tries the sender with the nodes' keys on all nodes of a site, which run, for long enough to look like a
+    /// crash of the site.
+    fn try_senders(&mut self, site: usize) {
+        let wall = (self.clock(site).wall.0 / 1_000_000) as u32;
+        let dumps = self.hosts[site].dumps;
+        for node in (0..NODES).filter(|node| dumps[*node].is_none()) {
+            for second in TRIAL {
+                let announcement = Announcement {
+                    node: NodeId::of(name(site, node).as_bytes()),
+                    sequence: wire::sequence(wall + second, 0),
+                    uptime: RUNNING + second,
+                };
+                let bytes = wire::encode_signed(&announcement, &key(site, node)).to_vec();
+                for to in 0..self.hosts.len() {
+                    let delay = u64::from(second) * 1_000 + self.net.least_delay_ms;
+                    self.enqueue(delay, Pending::Announcement { to, bytes: bytes.clone() });
+                }
+            }
+        }
+    }
+
+    /// Somebody sends old announcements to everybody, whole or damaged, and plays with the sender of a site.
     pub fn replay_announcements(&mut self) -> bool {
+        let site = self.dice.roll(self.plan.sites as u64) as usize;
+        self.try_senders(site);
         for at in 0..self.crashes.kept.len() {
             let mut bytes = self.crashes.kept[at].clone();
             if self.dice.chance(200) {
