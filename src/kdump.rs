@@ -167,6 +167,10 @@ impl Listener {
                 let _ = writeln!(out, "{}{}", request::REFUSED, self.port);
             }
             Ok(request::Request::Wait(time, wait)) => {
+                if let Some(name) = self.table.nobody(&wait) {
+                    let _ = writeln!(out, "{}{name}: it has neither an address nor a kdump-key", request::REFUSED);
+                    return Reaction::Answered;
+                }
                 if self.table.wait(now.boot, client, now.boot + time, *wait) {
                     request::waiting(out);
                     return Reaction::Later;
@@ -234,6 +238,9 @@ impl Listener {
     pub fn describe(&self, out: &mut String) {
         let Counters { heard, unlisted, dropped, save_failures } = self.counters;
         counters::line(out, format_args!("messages of dumping nodes"), heard);
+        if self.waiters() > 0 {
+            counters::line(out, format_args!("waiting for dumping nodes"), self.waiters() as u64);
+        }
         for (reason, count) in REASONS.iter().zip(dropped).filter(|(_, count)| *count > 0) {
             counters::line(out, format_args!("messages of dumping nodes dropped, {reason}"), count);
         }

@@ -9,6 +9,7 @@ use crate::control;
 use crate::kdump::ask::{self, Begun};
 use crate::kdump::place;
 use crate::kdump::request::{Answer, Waited, is_name};
+use booth_core::kdump::authenticity::MAX_NODE_NAME;
 use booth_core::wire::kdump::PORT;
 use std::io;
 use std::net::IpAddr;
@@ -26,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// | 0 | `list`: printed; `wait`: all nodes have said that they are dumping |
 /// | 5 | `wait`: the time is over, and a node has not been heard |
 /// | 7 | there is no listener |
-/// | 1 | anything else: a name that cannot be resolved, a listener that does not answer |
+/// | 1 | anything else: a node with neither address nor key, a listener that does not answer |
 pub fn kdump(program: Program, options: &KdumpOptions) -> u8 {
     let console = Console::new(program);
     let Some(socket) = socket(&console, options) else { return FAILURE };
@@ -61,7 +62,10 @@ fn wait(console: &Console, socket: &Path, nodes: &[String], timeout: Duration) -
     let mut waited = Vec::new();
     for node in nodes {
         match find(node) {
-            Ok(found) => waited.push(found),
+            Ok(Found { waited: found, missing }) => {
+                missing.iter().for_each(|why| console.info(why));
+                waited.push(found);
+            }
             Err(error) => {
                 console.error(&error);
                 return FAILURE;
@@ -109,21 +113,33 @@ fn report(console: &Console, nodes: &[String], heard: &[Option<IpAddr>]) -> u8 {
     }
 }
 
-/// A node by its name and all its addresses, or by its address alone.
+/// A node as far as it was found.
+pub struct Found {
+    /// Its name and all its addresses, or its address alone.
+    pub waited: Waited,
+    /// Why it has no address, if it has none, in words that name it. The listener may have its key and need none.
+    pub missing: Option<String>,
+}
+
+/// Looks a node up.
 ///
 /// # Errors
-/// Where it has no address, in words that name it.
-pub fn find(node: &str) -> Result<Waited, String> {
+/// Where it has no address and its name is none that a node with a key has, in words that name it.
+pub fn find(node: &str) -> Result<Found, String> {
     if let Ok(address) = node.parse() {
-        return Ok(Waited { names: Vec::new(), addresses: vec![address] });
+        return Ok(Found { waited: Waited { names: Vec::new(), addresses: vec![address] }, missing: None });
     }
     if !is_name(node) {
         return Err(format!("{node:?} is no node's name, expected a host name or an address"));
     }
-    match config::resolve(node) {
-        Ok(addresses) if !addresses.is_empty() => Ok(Waited { names: vec![node.to_owned()], addresses }),
-        Ok(_) => Err(format!("{node}: no address; expected a host name or an address")),
-        Err(error) => Err(format!("{node}: {error}; expected a host name or an address")),
+    let (addresses, missing) = match config::resolve(node) {
+        Ok(addresses) if !addresses.is_empty() => (addresses, None),
+        Ok(_) => (Vec::new(), Some(format!("{node}: no address; expected a host name or an address"))),
+        Err(error) => (Vec::new(), Some(format!("{node}: {error}; expected a host name or an address"))),
+    };
+    match missing {
+        Some(missing) if node.len() > MAX_NODE_NAME => Err(missing),
+        missing => Ok(Found { waited: Waited { names: vec![node.to_owned()], addresses }, missing }),
     }
 }
 

@@ -202,6 +202,11 @@ impl Table {
         Millis(self.settings.interval.0.saturating_mul(INTERVALS))
     }
 
+    /// A name in a wait that is of no use: that of a node with neither an address nor a key, which nobody can be.
+    pub fn nobody<'a>(&self, wait: &'a Wait) -> Option<&'a str> {
+        wait.nobody(&self.nodes)
+    }
+
     /// Lets a client wait until all its nodes have been heard or `until` comes. `false`: too many wait.
     pub fn wait(&mut self, now: Instant, client: ClientId, until: Instant, wait: Wait) -> bool {
         let mut waiter = Waiter::new(client, now, until, wait, &self.nodes);

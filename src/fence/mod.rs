@@ -11,7 +11,7 @@ mod metadata;
 mod parameters;
 mod standby;
 
-use crate::client::kdump::find;
+use crate::client::kdump::{Found, find};
 use crate::control;
 use crate::kdump::ask::{self, Begun};
 use crate::kdump::place;
@@ -156,33 +156,38 @@ fn wait(parameters: &Parameters, socket: &Path, left: Duration, node: &Waited) -
 }
 
 /// All names that were given are names of one node: whichever is heard, it is dumping. One that cannot be
-/// resolved does not hinder the others.
+/// resolved does not hinder the others, and goes to the listener all the same: where it is the name of a node with a
+/// key, no unsigned message counts, whatever the other names are.
 fn one_node(parameters: &Parameters) -> Result<Waited, String> {
     let mut node = Waited::default();
     for name in &parameters.nodes {
-        match find(name) {
-            Ok(found) => {
-                let fits = |address: &IpAddr| match parameters.family {
-                    Family::Auto => true,
-                    Family::Ipv4 => address.is_ipv4(),
-                    Family::Ipv6 => address.is_ipv6(),
-                };
-                let addresses = found.addresses.into_iter().filter(fits);
-                let before = node.addresses.len();
-                node.addresses.extend(addresses);
-                if node.addresses.len() > before {
-                    node.names.extend(found.names);
-                    continue;
-                }
-                let _ = fail(&format!("failed to get node '{name}': it has no address of this family"));
+        let Found { waited, missing } = match find(name) {
+            Ok(found) => found,
+            Err(error) => {
+                let _ = fail(&format!("failed to get node '{name}': {error}"));
+                continue;
             }
-            Err(error) => drop(fail(&format!("failed to get node '{name}': {error}"))),
+        };
+        let fits = |address: &IpAddr| match parameters.family {
+            Family::Auto => true,
+            Family::Ipv4 => address.is_ipv4(),
+            Family::Ipv6 => address.is_ipv6(),
+        };
+        let before = node.addresses.len();
+        node.addresses.extend(waited.addresses.into_iter().filter(fits));
+        node.names.extend(waited.names);
+        if node.addresses.len() == before {
+            let why = missing.unwrap_or_else(|| "it has no address of this family".to_owned());
+            let _ = fail(&format!("failed to get node '{name}': {why}"));
         }
     }
     if parameters.verbose {
         say(&format!("node {{ names = {:?}, addresses = {:?} }}", node.names, node.addresses));
     }
-    if node.addresses.is_empty() { Err("no node is left to wait for".to_owned()) } else { Ok(node) }
+    if node.names.is_empty() && node.addresses.is_empty() {
+        return Err("no node is left to wait for".to_owned());
+    }
+    Ok(node)
 }
 
 /// Tells whether a message could be received here: a listener answers, or the port can be had.

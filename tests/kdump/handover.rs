@@ -139,7 +139,7 @@ fn who_waits_at_the_command_line_is_served_by_the_next_owner() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_boothctl"));
     command.args(["kdump", "wait", "127.0.8.1", "-T", "60", "-l"]).arg(&link).stderr(std::process::Stdio::piped());
     let wait = Running::start(command);
-    wait_for("it waits", || place.stats().contains("messages of dumping nodes: 0"));
+    wait_for("it waits", || place.waiting(1));
     let member = place.member("");
     has_the_port(&place, "member.ctl");
     let ended = std::thread::scope(|scope| {

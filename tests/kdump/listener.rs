@@ -16,7 +16,7 @@ fn who_dumps_is_listed_and_who_waits_is_told() {
     let listener = place.listen("");
     assert_eq!(run(&mut place.boothctl(&["list"])).stdout, "");
     let wait = Running::start(place.boothctl(&["wait", "127.0.7.2,::1", "-T", "60"]));
-    wait_for("it waits", || place.stats().contains("messages of dumping nodes: 0"));
+    wait_for("it waits", || place.waiting(1));
     // Until it is known to wait, messages may come before it: they are sent until it ends.
     let sender = std::thread::scope(|scope| {
         let ended = scope.spawn(|| wait.end());

@@ -121,6 +121,11 @@ impl Place {
         self.stats_of(&self.lock_file())
     }
 
+    /// Whether the listener says that so many wait.
+    pub fn waiting(&self, count: usize) -> bool {
+        self.stats().contains(&format!("waiting for dumping nodes: {count}\n"))
+    }
+
     /// What `boothctl stats` says of the daemon with this lock file.
     pub fn stats_of(&self, lock_file: &Path) -> String {
         let mut stats = Command::new(env!("CARGO_BIN_EXE_boothctl"));

@@ -55,6 +55,43 @@ fn an_unsigned_forged_or_repeated_message_does_not_count_and_a_signed_one_does()
     assert_eq!(second.end().status, Some(1));
 }
 
+/// A name that could not be resolved was left out of the wait, and its key's protection with it: an unsigned message
+/// from another name's address counted. A node with a key needs no address.
+#[test]
+fn a_name_that_cannot_be_resolved_keeps_the_protection_of_its_key() {
+    let place = Place::new("ghost");
+    let key = place.key("ghost.key", KEY);
+    let _listener = place.listen(&format!("kdump-key = ghost.invalid {}\n", key.display()));
+    let signed = |number| {
+        let node = NodeId::of(b"ghost.invalid");
+        encode_signed(&Announcement { node, sequence: sequence(wall(), number), uptime: 3 }, &Key::new(KEY))
+    };
+    for (number, names) in [(1, "ghost.invalid,127.0.8.1"), (2, "Ghost.invalid")] {
+        let mut agent = Running::start(place.agent(&["-n", names, "-t", "60"]));
+        agent.until("waiting for message");
+        place.dump("127.0.8.1");
+        // The agent is told in the order of what comes: had the first one counted, it would name that address.
+        place.send("127.0.8.2", &signed(number));
+        let ended = agent.end();
+        assert!(ended.status == Some(0) && ended.stdout.contains("from '127.0.8.2'"), "{names}: {ended:?}");
+    }
+    let wait = Running::start(place.boothctl(&["wait", "ghost.invalid,127.0.8.3", "-T", "60"]));
+    wait_for("it waits", || place.waiting(1));
+    place.dump("127.0.8.3");
+    place.send("127.0.8.2", &signed(3));
+    let ended = wait.end();
+    assert!(
+        ended.status == Some(0) && ended.stdout.contains("ghost.invalid: dumping, heard from 127.0.8.2"),
+        "{ended:?}"
+    );
+    // The listener itself says that it knows nobody of that name.
+    let ended = run(&mut place.agent(&["-n", "nobody.invalid", "-t", "60"]));
+    let said = "refuses: nobody.invalid: it has neither an address nor a kdump-key";
+    assert!(ended.status == Some(1) && ended.stderr.contains(said), "{ended:?}");
+    let ended = run(&mut place.boothctl(&["wait", "127.0.8.3,nobody.invalid", "-T", "60"]));
+    assert!(ended.status == Some(1) && ended.stderr.contains("nobody.invalid: it has neither"), "{ended:?}");
+}
+
 /// The listener is started anew. Somebody plays what the node sent before: its first message, and a later one
 /// that the listener has never heard.
 #[test]

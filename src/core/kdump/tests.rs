@@ -48,6 +48,21 @@ pub(super) fn pair() -> Story {
     Story { table: Table::new(plain_settings(), [node("alpha", "10.0.0.1"), node("beta", "10.0.0.2")]), now: at(1000) }
 }
 
+/// A wait for these nodes, written as in a request.
+fn waited(nodes: &str) -> Wait {
+    let mut wait = Wait::default();
+    for node in nodes.split(' ') {
+        wait.add_node().unwrap();
+        for item in node.split(',') {
+            match item.parse() {
+                Ok(address) => wait.add_address(address).unwrap(),
+                Err(_) => wait.add_name(item).unwrap(),
+            }
+        }
+    }
+    wait
+}
+
 /// A message of a crash kernel that was up for 3 s at `started`.
 fn signed(started: u32, number: u32, uptime: u32) -> [u8; wire::SIGNED_LEN] {
     signed_by("alpha", started, number, uptime)
@@ -74,16 +89,7 @@ impl Story {
 
     /// Waits 60 s for nodes, a word of names and addresses each.
     fn wait(&mut self, client: u64, nodes: &str) {
-        let mut wait = Wait::default();
-        for node in nodes.split(' ') {
-            wait.add_node().unwrap();
-            for item in node.split(',') {
-                match item.parse() {
-                    Ok(address) => wait.add_address(address).unwrap(),
-                    Err(_) => wait.add_name(item).unwrap(),
-                }
-            }
-        }
+        let wait = waited(nodes);
         let until = self.now.boot + Millis(60_000);
         assert!(self.table.wait(self.now.boot, ClientId(client), until, wait));
     }
@@ -356,6 +362,15 @@ fn a_full_table_forgets_the_oldest_that_has_finished_and_nobody_who_is_dumping()
     assert!(story.listed("10.1.0.1").is_none(), "one that has finished");
     assert!(story.listed("10.1.0.63").is_some());
     assert_eq!(story.table.sources().count(), MAX_SOURCES);
+}
+
+#[test]
+fn nobody_can_be_a_node_without_an_address_or_a_key() {
+    let story = story(plain_settings());
+    let nobody = |nodes| story.table.nobody(&waited(nodes)).is_some();
+    assert!(!nobody("Alpha ghost,alpha ghost,10.0.0.9"));
+    assert!(nobody("alpha,10.0.0.1 ghost,spook"));
+    assert_eq!(story.table.nobody(&waited("10.0.0.9 ghost,spook")), Some("ghost"));
 }
 
 #[test]

@@ -58,6 +58,11 @@ pub(super) struct Waiter {
 
 const _: () = assert!(super::MAX_NODES <= u32::BITS as usize, "a bit for each");
 
+/// Whether this is the node's name. Host names are the same in capitals (RFC 4343).
+fn is(node: &KeyedNode, name: &str) -> bool {
+    node.name().eq_ignore_ascii_case(name)
+}
+
 impl Wait {
     /// Adds a node, by nothing yet.
     ///
@@ -90,6 +95,16 @@ impl Wait {
         self.names.push((node, name)).map_err(|_| TooMany)
     }
 
+    /// A name of a node that nobody can be heard as: it has no address, and none of its names is that of one of
+    /// `nodes`, which have a key.
+    pub(super) fn nobody(&self, nodes: &[KeyedNode]) -> Option<&str> {
+        let names = |waited: u8| self.names.iter().filter(move |(of, _)| *of == waited).map(|(_, name)| name.as_str());
+        let addressed = |waited: u8| self.addresses.iter().any(|(of, _)| *of == waited);
+        let keyed = |name: &str| nodes.iter().any(|node| is(node, name));
+        let nobody = (0..self.nodes).find(|waited| !addressed(*waited) && !names(*waited).any(keyed))?;
+        Some(names(nobody).next().unwrap_or_default())
+    }
+
     /// How many nodes there are.
     pub fn nodes(&self) -> usize {
         usize::from(self.nodes)
@@ -104,12 +119,12 @@ impl Finished {
 }
 
 impl Waiter {
-    /// One who waits where these are the nodes that have a key. Host names are the same in capitals (RFC 4343).
+    /// One who waits where these are the nodes that have a key.
     pub(super) fn new(client: ClientId, since: Instant, until: Instant, wait: Wait, nodes: &[KeyedNode]) -> Waiter {
         let heard = core::iter::repeat_n(None, wait.nodes()).collect();
         let mut keyed: Vec<u32, MAX_WAITED> = core::iter::repeat_n(0, wait.nodes()).collect();
         for (waited, name) in &wait.names {
-            for (at, _) in nodes.iter().enumerate().filter(|(_, node)| node.name().eq_ignore_ascii_case(name)) {
+            for (at, _) in nodes.iter().enumerate().filter(|(_, node)| is(node, name)) {
                 keyed[usize::from(*waited)] |= 1 << at;
             }
         }
