@@ -5,7 +5,7 @@
 //! Connections have the same limits as those over TCP.
 
 use crate::kdump::request::LONGEST_WAIT;
-use crate::net::connection::{Framing, LONGEST_REQUEST};
+use crate::net::connection::{Framing, Requests};
 use booth_core::time::Millis;
 use mio::net::UnixListener;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen};
@@ -18,8 +18,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The longest request, newline included: a wait for several nodes.
-pub const LONGEST_LINE: usize = LONGEST_REQUEST;
+/// The longest request, newline included: a wait for as many nodes as may be, with the longest names and addresses.
+pub const LONGEST_LINE: usize = 4 << 10;
+/// Requests are lines.
+pub const LINES: Requests = Requests { framing, longest: LONGEST_LINE };
 /// How long a request may be in somebody's hands. All but a wait for dumping nodes are answered at once.
 pub const PATIENCE: Millis = Millis(LONGEST_WAIT.0 + 60_000);
 /// The answer to `version`.

@@ -12,7 +12,7 @@ use crate::kdump::port::Rank;
 use crate::kdump::{self as dumping, Listener};
 use crate::log::destination::Destination;
 use crate::log::{Level, Log};
-use crate::net::client::{Clients, booth_framing};
+use crate::net::client::{BOOTH, Clients};
 use crate::net::peer::{self, PeerReceiver, PeerSender};
 use crate::net::stream;
 use crate::outbox::{self, Outbox};
@@ -339,7 +339,7 @@ fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::i
         registry()?,
         event_loop::CLIENTS,
         event_loop::CLIENT_SLOTS,
-        booth_framing,
+        BOOTH,
         patience(&configuration.tickets),
     )?;
     let control = match control {
@@ -347,7 +347,7 @@ fn assemble<'s>(plan: &Plan, opened: Opened, node: Node<'s>, log: Log) -> std::i
             let listener = stream::Listener::Unix(listener);
             let slots = event_loop::CONTROL_SLOTS + if kdump.is_some() { dumping::SLOTS } else { 0 };
             let (token, patience) = (event_loop::CONTROL, control::PATIENCE);
-            Some(Clients::new(listener, registry()?, token, slots, control::framing, patience)?)
+            Some(Clients::new(listener, registry()?, token, slots, control::LINES, patience)?)
         }
         None => None,
     };

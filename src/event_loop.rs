@@ -335,7 +335,7 @@ impl<'s> EventLoop<'s> {
         let now = self.outbox.now.boot;
         let Some(mut control) = self.control.take() else { return };
         control.accept(now);
-        let mut buffer = [0; LONGEST_REQUEST];
+        let mut buffer = [0; control::LONGEST_LINE];
         while let Some((client, length, good)) = control.next_request(now, &mut buffer) {
             self.text.clear();
             let line = &buffer[..length];

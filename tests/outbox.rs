@@ -8,7 +8,7 @@ use booth::handler::{Handlers, Settings as HandlerSettings};
 use booth::journal::Journal;
 use booth::log::destination::Destination;
 use booth::log::{Level, Log};
-use booth::net::client::{Clients, booth_framing};
+use booth::net::client::{BOOTH, Clients};
 use booth::net::peer::{self, BATCH, PeerReceiver};
 use booth::net::stream::Listener;
 use booth::outbox::{Outbox, Parts};
@@ -69,7 +69,7 @@ fn world(name: &str, tickets: usize) -> World {
     };
     let parts = Parts {
         peers: sender,
-        clients: Clients::new(listener, registry(), Token(1), 4, booth_framing, Millis(1_000)).unwrap(),
+        clients: Clients::new(listener, registry(), Token(1), 4, BOOTH, Millis(1_000)).unwrap(),
         store: Some(Store::new(store, registry(), Token(1_000))),
         handlers: [100, 200, 300].map(|token| Handlers::new(settings.clone(), registry(), Token(token))),
         log: Log::new(

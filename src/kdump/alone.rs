@@ -9,7 +9,6 @@ use crate::clock;
 use crate::control;
 use crate::log::Log;
 use crate::net::client::Clients;
-use crate::net::connection::LONGEST_REQUEST;
 use crate::net::kdump::KdumpReceiver;
 use crate::net::stream;
 use crate::process::notify::Watchdog;
@@ -79,8 +78,7 @@ impl Alone {
         listener.register(registry, DATAGRAMS)?;
         let control = stream::Listener::Unix(control);
         let slots = SLOTS + OTHER_SLOTS;
-        let control =
-            Clients::new(control, registry.try_clone()?, CONTROL, slots, control::framing, control::PATIENCE)?;
+        let control = Clients::new(control, registry.try_clone()?, CONTROL, slots, control::LINES, control::PATIENCE)?;
         let now = clock::read();
         let text = String::with_capacity(1024);
         let idle_since = Some(now.boot);
@@ -152,7 +150,7 @@ impl Alone {
     fn serve(&mut self) {
         let now = self.now;
         self.control.accept(now.boot);
-        let mut buffer = [0; LONGEST_REQUEST];
+        let mut buffer = [0; control::LONGEST_LINE];
         while let Some((client, length, good)) = self.control.next_request(now.boot, &mut buffer) {
             self.text.clear();
             let line = &buffer[..length];

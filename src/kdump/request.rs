@@ -155,6 +155,7 @@ pub fn understand(answer: &str, nodes: usize) -> Answer {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use booth_core::kdump::wait::{MAX_WAITED, MAX_WAITED_ADDRESSES};
 
     fn waited(names: &[&str], addresses: &[&str]) -> Waited {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
@@ -168,7 +169,18 @@ mod tests {
         assert_eq!(line, "kdump wait 1500 alpha,10.0.0.1,fd00::1 10.0.0.2");
         let Some(Ok(Request::Wait(time, wait))) = parse(line.as_bytes()) else { panic!("{line}") };
         assert_eq!((time, wait.nodes()), (Millis(1500), 2));
-        assert!(wait_line(Millis(1), &vec![waited(&["a-rather-long-name"], &[]); 20]).is_none());
+    }
+
+    /// As many nodes, names and addresses as may be waited for, each as long as it may be, once did not fit.
+    #[test]
+    fn the_longest_wait_that_may_be_fits_into_a_line() {
+        let name = "n".repeat(MAX_NODE_NAME);
+        let address = "fd00:1111:2222:3333:4444:5555:6666:7777";
+        let addresses = vec![address; MAX_WAITED_ADDRESSES / MAX_WAITED];
+        let nodes = vec![waited(&[&name], &addresses); MAX_WAITED];
+        let line = wait_line(LONGEST_WAIT, &nodes).unwrap();
+        assert!(matches!(parse(line.as_bytes()), Some(Ok(Request::Wait(_, wait))) if wait.nodes() == MAX_WAITED));
+        assert!(wait_line(LONGEST_WAIT, &[&nodes[..], &nodes].concat()).is_none());
     }
 
     #[test]

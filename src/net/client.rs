@@ -6,7 +6,7 @@
 //! connections closes his own. A connection whose request is in the node's hands is never closed for
 //! another; if all are, the newcomer is refused.
 
-use super::connection::{Connection, Framing, LONGEST_REQUEST, State};
+use super::connection::{Connection, Framing, LONGEST_REQUEST, Requests, State};
 use super::stream::Listener;
 use booth_core::input::ClientId;
 use booth_core::settings::TicketIndex;
@@ -56,7 +56,7 @@ pub struct Clients {
     listener: Listener,
     registry: Registry,
     first: Token,
-    framing: fn(&[u8]) -> Framing,
+    requests: Requests,
     /// How long a request may be in the node's hands.
     patience: Millis,
     slots: Box<[Slot]>,
@@ -73,10 +73,15 @@ pub struct Clients {
 #[derive(Debug, Default)]
 struct Slot {
     connection: Option<Connection>,
+    /// What its next connection keeps its request in.
+    memory: Vec<u8>,
     output: Vec<u8>,
     text: Option<Text>,
     gone: Option<ClientId>,
 }
+
+/// The requests of booth's clients.
+pub const BOOTH: Requests = Requests { framing: booth_framing, longest: LONGEST_REQUEST };
 
 /// How booth's clients frame their requests.
 pub fn booth_framing(bytes: &[u8]) -> Framing {
@@ -101,15 +106,16 @@ impl Clients {
         registry: Registry,
         first: Token,
         count: usize,
-        framing: fn(&[u8]) -> Framing,
+        requests: Requests,
         patience: Millis,
     ) -> io::Result<Clients> {
         listener.register(&registry, first)?;
-        let slot = || Slot { output: Vec::with_capacity(OUTPUT_KEPT), ..Slot::default() };
+        let memory = || Vec::with_capacity(LONGEST_REQUEST);
+        let slot = || Slot { memory: memory(), output: Vec::with_capacity(OUTPUT_KEPT), ..Slot::default() };
         let slots = std::iter::repeat_with(slot).take(count.max(1)).collect();
         let counters = ClientCounters::default();
         let (open, serial, more, paused) = (0, 0, false, None);
-        Ok(Clients { listener, registry, first, framing, patience, slots, open, serial, more, paused, counters })
+        Ok(Clients { listener, registry, first, requests, patience, slots, open, serial, more, paused, counters })
     }
 
     /// Something has happened to one of the sockets; `false`: the token is not one of ours.
@@ -121,7 +127,7 @@ impl Clients {
         }
         let Some(slot) = self.slots.get_mut(at - 1) else { return false };
         if let Some(connection) = &mut slot.connection {
-            connection.read(self.framing);
+            connection.read(self.requests);
             connection.write(&mut slot.output, now);
             self.sweep(at - 1);
         }
@@ -175,7 +181,8 @@ impl Clients {
         self.counters.accepted += 1;
         self.open += 1;
         // The request is usually there already: it is safe from being displaced once it was read.
-        connection.read(self.framing);
+        connection.lend(std::mem::take(&mut self.slots[at].memory));
+        connection.read(self.requests);
         self.slots[at].connection = Some(connection);
         self.sweep(at);
     }
@@ -198,13 +205,9 @@ impl Clients {
         true
     }
 
-    /// The next whole request: its bytes are copied to `buffer`. `false` beside it: it can never be a
+    /// The next whole request: its bytes are copied to `buffer`, which has room for the longest. `false` beside it: it can never be a
     /// good one, and only what is answered at once is sent before the connection is closed.
-    pub fn next_request(
-        &mut self,
-        now: Instant,
-        buffer: &mut [u8; LONGEST_REQUEST],
-    ) -> Option<(ClientId, usize, bool)> {
+    pub fn next_request(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(ClientId, usize, bool)> {
         if self.open == 0 {
             return None;
         }
@@ -314,7 +317,8 @@ impl Clients {
     fn close(&mut self, at: usize) {
         let base = self.id_base();
         let slot = &mut self.slots[at];
-        let Some(connection) = slot.connection.take() else { return };
+        let Some(mut connection) = slot.connection.take() else { return };
+        slot.memory = connection.give_back();
         self.open -= 1;
         if connection.asked {
             slot.gone = Some(ClientId(connection.serial * base + at as u64));
@@ -369,7 +373,8 @@ mod tests {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let poll = Poll::new().unwrap();
         let registry = poll.registry().try_clone().unwrap();
-        let clients = Clients::new(Listener::tcp(free).unwrap(), registry, Token(5), SLOTS, line, PATIENCE).unwrap();
+        let lines = Requests { framing: line, longest: LONGEST_REQUEST };
+        let clients = Clients::new(Listener::tcp(free).unwrap(), registry, Token(5), SLOTS, lines, PATIENCE).unwrap();
         World { poll, events: Events::with_capacity(16), clients, address: free }
     }
 
@@ -486,7 +491,7 @@ mod tests {
         let bang = |bytes: &[u8]| if bytes.starts_with(b"!") { Framing::Bad(1) } else { Framing::Partial };
         for sent in ["!", "!and more"] {
             let mut world = world();
-            world.clients.framing = bang;
+            world.clients.requests.framing = bang;
             world.accept("127.0.0.1", 1).write_all(sent.as_bytes()).unwrap();
             let (mut buffer, mut request) = ([0; MAX_MESSAGE], None);
             world.until(START, |clients| {

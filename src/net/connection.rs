@@ -1,6 +1,6 @@
 //! One client's connection, from its request to the close behind the answer.
 //!
-//! Invariants: at most one request is read and never more than [`LONGEST_REQUEST`] bytes are kept;
+//! Invariants: at most one request is read and never more than [`Requests::longest`] bytes are kept;
 //! every state but [`State::Asked`] ends by [`Connection::deadline`] at the latest; what comes behind
 //! the request is read and dropped, so that the close does not become a reset that eats the answer.
 
@@ -10,7 +10,7 @@ use booth_core::wire::MAX_MESSAGE;
 use std::io::{ErrorKind, Read, Write};
 use std::net::IpAddr;
 
-/// The longest request, in bytes.
+/// The longest request of booth's clients, in bytes; so much is kept for each connection, and more on demand.
 pub const LONGEST_REQUEST: usize = MAX_MESSAGE;
 /// How long a client may take to send its request.
 pub const REQUEST_LIMIT: Millis = Millis(5_000);
@@ -49,6 +49,15 @@ pub enum Framing {
     Bad(usize),
 }
 
+/// The requests that a listener takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Requests {
+    /// How they are told apart.
+    pub framing: fn(&[u8]) -> Framing,
+    /// The longest, in bytes.
+    pub longest: usize,
+}
+
 /// A client's connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -63,7 +72,7 @@ pub struct Connection {
     pub deadline: Instant,
     /// Whether its request is in the node's hands.
     pub asked: bool,
-    request: heapless::Vec<u8, LONGEST_REQUEST>,
+    request: Vec<u8>,
     bad: bool,
     /// Behind a request that was taken there may be more, or the close: no event will tell again.
     unread: bool,
@@ -81,12 +90,25 @@ impl Connection {
             state: State::Reading,
             deadline: now + REQUEST_LIMIT,
             asked: false,
-            request: heapless::Vec::new(),
+            request: Vec::new(),
             bad: false,
             unread: false,
             surplus: 0,
             written: 0,
         }
+    }
+
+    /// Keeps its request in this memory.
+    pub fn lend(&mut self, memory: Vec<u8>) {
+        self.request = memory;
+    }
+
+    /// Gives the memory back for another connection: no more of it than most requests need.
+    pub fn give_back(&mut self) -> Vec<u8> {
+        let mut memory = std::mem::take(&mut self.request);
+        memory.clear();
+        memory.shrink_to(LONGEST_REQUEST);
+        memory
     }
 
     /// The stream, to be watched.
@@ -95,16 +117,16 @@ impl Connection {
     }
 
     /// Reads what has come, up to the end of the request, or drops what follows it.
-    pub fn read(&mut self, framing: fn(&[u8]) -> Framing) {
+    pub fn read(&mut self, requests: Requests) {
         while self.state == State::Reading {
             let mut buffer = [0; LONGEST_REQUEST];
-            let room = LONGEST_REQUEST - self.request.len();
-            match self.stream.read(&mut buffer[..room]) {
+            let room = requests.longest - self.request.len();
+            match self.stream.read(&mut buffer[..room.min(LONGEST_REQUEST)]) {
                 Ok(0) => self.state = State::Closed,
                 Ok(count) => {
                     // No more was read than there is room for.
-                    let _ = self.request.extend_from_slice(&buffer[..count]);
-                    self.frame(framing);
+                    self.request.extend_from_slice(&buffer[..count]);
+                    self.frame(requests);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -116,13 +138,13 @@ impl Connection {
         }
     }
 
-    fn frame(&mut self, framing: fn(&[u8]) -> Framing) {
-        match framing(&self.request) {
+    fn frame(&mut self, requests: Requests) {
+        match (requests.framing)(&self.request) {
             Framing::Whole(length) if length <= self.request.len() => {
                 self.request.truncate(length);
                 self.state = State::Ready;
             }
-            Framing::Partial | Framing::Whole(_) if self.request.len() < LONGEST_REQUEST => {}
+            Framing::Partial | Framing::Whole(_) if self.request.len() < requests.longest => {}
             framing => {
                 // The answer must not depend on how much more has come by chance.
                 if let Framing::Bad(length) = framing {

@@ -4,19 +4,12 @@ use super::patience::wait_for;
 use super::place::{Place, Running, run};
 use super::signed::{KEY, message, wall};
 use nix::sys::signal::Signal;
-use std::fs;
 use std::net::UdpSocket;
 
 const HEARD_ONE: &str = "messages of dumping nodes: 1\n";
 
-/// Who is found at the port, by the name of its control socket.
-fn owner(place: &Place) -> Option<String> {
-    let link = place.directory.join(format!("fence_kdump-{}.ctl", place.port));
-    fs::read_link(link).ok().map(|target| target.display().to_string())
-}
-
 fn has_the_port(place: &Place, socket: &str) {
-    wait_for(socket, || owner(place).as_deref() == Some(socket));
+    wait_for(socket, || place.owner().as_deref() == Some(socket));
 }
 
 /// A site's daemon comes to a node whose listener is always there, as Pacemaker moves it, and leaves again by itself or
@@ -53,7 +46,7 @@ fn the_daemon_of_a_site_has_the_port_while_it_is_there_and_those_who_wait_notice
         assert_eq!(log.matches("kdump: leaves port").count(), 1, "{log}");
         listener.signal(Signal::SIGTERM);
         assert_eq!(listener.end().status, Some(0));
-        assert_eq!(owner(&place), None);
+        assert_eq!(place.owner(), None);
     }
 }
 
@@ -62,7 +55,7 @@ fn a_listener_that_comes_second_waits_for_the_daemon_to_leave() {
     let place = Place::new("second");
     let member = place.member("");
     let listener = place.listen("");
-    assert_eq!(owner(&place).as_deref(), Some("member.ctl"));
+    assert_eq!(place.owner().as_deref(), Some("member.ctl"));
     let ended = run(&mut place.boothctl(&["wait", "127.0.8.1", "-T", "60"]));
     assert!(ended.status == Some(1) && ended.stderr.contains("answers: no port yet: "), "{ended:?}");
     // It asks, and the daemon stays.
@@ -92,7 +85,7 @@ fn a_stranger_with_the_port_keeps_neither_from_its_work() {
     let ended = run(status.stderr(std::process::Stdio::piped()));
     assert!(ended.status == Some(0) && ended.stdout.contains("ticket: T"), "{ended:?}");
     assert!(place.log().contains(&format!("port {} (UDP): Address", place.port)), "{}", place.log());
-    assert_eq!(owner(&place), None);
+    assert_eq!(place.owner(), None);
     drop(stranger);
     has_the_port(&place, "member.ctl");
     place.dump("127.0.8.1");

@@ -1,8 +1,12 @@
 //! The listener that stays, asked by `boothctl kdump`.
 
-use super::patience::wait_for;
+use super::patience::{PATIENCE, wait_for};
 use super::place::{Place, Running, run};
+use booth::kdump::ask::{self, Begun};
+use booth::kdump::request::{Answer, Waited};
 use booth_core::kdump::MAX_WAITERS;
+use booth_core::kdump::authenticity::MAX_NODE_NAME;
+use booth_core::kdump::wait::{MAX_WAITED, MAX_WAITED_ADDRESSES};
 use booth_core::wire::kdump;
 use nix::sys::signal::Signal;
 use std::fs;
@@ -147,6 +151,36 @@ fn as_many_wait_as_may_and_the_next_one_is_told_so() {
         stream.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "heard 127.0.7.2\n");
     }
+}
+
+/// Six names with both kinds of addresses were "too many for one request", and so was a node with eight of IPv6.
+#[test]
+fn as_many_nodes_and_addresses_are_waited_for_as_may_be_and_one_more_is_not() {
+    let place = Place::new("many");
+    let node = |number: usize| {
+        let mut addresses = vec![format!("127.0.6.{number}").parse().unwrap()];
+        addresses.resize(MAX_WAITED_ADDRESSES / MAX_WAITED, "fd00:1111:2222:3333:4444:5555:6666:7777".parse().unwrap());
+        Waited { names: vec!["n".repeat(MAX_NODE_NAME)], addresses }
+    };
+    let nodes: Vec<Waited> = (1..=MAX_WAITED).map(node).collect();
+    let wait_at = |socket: &str| {
+        let begin = |nodes: &[Waited]| ask::begin(&place.directory.join(socket), PATIENCE, nodes).unwrap();
+        let Begun::Waiting(waiting) = begin(&nodes) else { panic!("{socket}") };
+        nodes.iter().for_each(|node| place.dump(&node.addresses[0].to_string()));
+        let heard = nodes.iter().map(|node| Some(node.addresses[0])).collect();
+        assert_eq!(waiting.end(), Answer::Heard(heard), "{socket}");
+        let mut more = nodes.clone();
+        more[0].addresses.push([127, 0, 6, 99].into());
+        assert!(matches!(begin(&more), Begun::Refused(why) if why.starts_with("too many names or addresses")));
+        more = nodes.iter().cloned().map(|node| Waited { names: Vec::new(), ..node }).collect();
+        more.push(Waited { names: Vec::new(), addresses: vec![[127, 0, 6, 99].into()] });
+        assert!(matches!(begin(&more), Begun::Refused(why) if why == "too many nodes"));
+    };
+    let _listener = place.listen("");
+    wait_at("test.ctl");
+    let _member = place.member("");
+    wait_for("the daemon has the port", || place.owner().as_deref() == Some("member.ctl"));
+    wait_at("member.ctl");
 }
 
 #[test]

@@ -121,6 +121,12 @@ impl Place {
         self.stats_of(&self.lock_file())
     }
 
+    /// Who is found at the port, by the name of its control socket.
+    pub fn owner(&self) -> Option<String> {
+        let link = self.directory.join(format!("fence_kdump-{}.ctl", self.port));
+        fs::read_link(link).ok().map(|target| target.display().to_string())
+    }
+
     /// Whether the listener says that so many wait.
     pub fn waiting(&self, count: usize) -> bool {
         self.stats().contains(&format!("waiting for dumping nodes: {count}\n"))

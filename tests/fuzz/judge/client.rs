@@ -6,7 +6,7 @@
 //! sends it, how much surplus follows it, and the lengths of the pieces.
 
 use super::fixture::{self, KEY};
-use booth::net::client::booth_framing;
+use booth::net::client::{BOOTH, booth_framing};
 use booth::net::connection::{Connection, Framing, LONGEST_REQUEST, State};
 use booth::net::stream::Stream;
 use booth_core::attribute::Attribute;
@@ -99,7 +99,7 @@ fn converse(stream: &[u8], pieces: &[u8], key: Option<&Key>) -> Conversation {
         let (piece, behind) = rest.split_at(length);
         let sent = send(&mut theirs, piece);
         rest = if behind.is_empty() || sent < length { &rest[sent..] } else { behind };
-        connection.read(booth_framing);
+        connection.read(BOOTH);
         serve(&mut connection, &mut node, &mut outputs, &mut queue, &mut talk);
         receive(&mut theirs, &mut talk.answer);
         if rest.is_empty() || connection.state == State::Closed {
@@ -107,7 +107,7 @@ fn converse(stream: &[u8], pieces: &[u8], key: Option<&Key>) -> Conversation {
         }
     }
     let _ = theirs.shutdown(Shutdown::Write);
-    connection.read(booth_framing);
+    connection.read(BOOTH);
     connection.write(&mut queue, NOW.boot);
     receive(&mut theirs, &mut talk.answer);
     if connection.asked {

@@ -7,7 +7,6 @@
 
 use booth::control::{self, LONGEST_LINE, REQUESTS};
 use booth::net::client::Clients;
-use booth::net::connection::LONGEST_REQUEST;
 use booth::net::stream::Listener;
 use booth_core::time::{Instant, Millis};
 use mio::net::UnixListener;
@@ -63,7 +62,7 @@ impl World {
         let poll = Poll::new().expect("a poll");
         let registry = poll.registry().try_clone().expect("a registry");
         let listener = Listener::Unix(UnixListener::bind_addr(&address).expect("a name of our own"));
-        let clients = Clients::new(listener, registry, Token(3), SLOTS, control::framing, Millis(60_000));
+        let clients = Clients::new(listener, registry, Token(3), SLOTS, control::LINES, Millis(60_000));
         let (events, now) = (Events::with_capacity(64), Instant(1_000_000));
         World { poll, events, clients: clients.expect("a listener"), address, now, peers: Vec::new() }
     }
@@ -111,7 +110,7 @@ impl World {
             assert!(self.clients.on_event(self.now, event.token()), "an event of nobody's");
         }
         self.clients.accept(self.now);
-        let mut buffer = [0; LONGEST_REQUEST];
+        let mut buffer = [0; LONGEST_LINE];
         while let Some((client, length, good)) = self.clients.next_request(self.now, &mut buffer) {
             let line = if good { &buffer[..length] } else { b"" };
             self.clients.reply(self.now, client, answer(line).as_bytes(), true);
