@@ -6,16 +6,18 @@ use booth_core::wire::kdump;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{self as unix, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Where one test happens.
 pub struct Place {
     pub directory: PathBuf,
     pub port: u16,
+    /// Open as long as the port is this place's.
+    _reserved: UnixListener,
 }
 
 /// A program that is killed when dropped.
@@ -33,20 +35,23 @@ pub struct Ended {
     pub stderr: String,
 }
 
+/// A port that no other test of this host has, in this process or another: below those that the system hands out, and
+/// reserved by a name as long as the socket of that name is open (unix(7), abstract).
+fn reserve() -> (u16, UnixListener) {
+    let reserved = (12_000..28_000).find_map(|port| {
+        let name = unix::SocketAddr::from_abstract_name(format!("booth-test-port-{port}")).unwrap();
+        let reserved = UnixListener::bind_addr(&name).ok()?;
+        UdpSocket::bind(("0.0.0.0", port)).is_ok().then_some((port, reserved))
+    });
+    reserved.expect("a free port")
+}
+
 impl Place {
     pub fn new(name: &str) -> Place {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
         let directory = scratch::directory(name);
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
-        // A port that nobody has now, below those that the system hands out, another for each test and process.
-        let port = loop {
-            let next = NEXT.fetch_add(1, Ordering::Relaxed);
-            let port = 12_000 + (std::process::id() % 1000) as u16 * 16 + next;
-            if UdpSocket::bind(("0.0.0.0", port)).is_ok() {
-                break port;
-            }
-        };
-        Place { directory, port }
+        let (port, _reserved) = reserve();
+        Place { directory, port, _reserved }
     }
 
     /// Writes the configuration of a listener with these further lines.
@@ -204,6 +209,18 @@ impl Running {
                 return;
             }
         }
+    }
+
+    /// Reads its stderr, which is a pipe, up to a line with this text. Of what is behind that some may be lost.
+    pub fn until_stderr(&mut self, text: &str) {
+        let stderr = BufReader::new(self.child.stderr.as_mut().unwrap());
+        let mut lines = stderr.lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains(text)), "it has ended and never said {text:?}");
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits until it ends.
