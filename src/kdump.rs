@@ -164,7 +164,7 @@ impl Listener {
                 false => request::refuse(out, "this listener stays"),
             },
             Ok(request::Request::Wait(..)) if !self.port.is_held() => {
-                let _ = writeln!(out, "{}{}", request::REFUSED, self.port);
+                request::postpone(out, &self.port);
             }
             Ok(request::Request::Wait(time, wait)) => {
                 if let Some(name) = self.table.nobody(&wait) {
@@ -175,7 +175,7 @@ impl Listener {
                     request::waiting(out);
                     return Reaction::Later;
                 }
-                request::refuse(out, "too many wait already");
+                request::postpone(out, &"too many wait already");
             }
             Err(why) => request::refuse(out, why),
         }

@@ -79,12 +79,15 @@ fn wait(console: &Console, socket: &Path, nodes: &[String], timeout: Duration) -
         let answer = match ask::begin(socket, left, &waited) {
             Ok(Begun::Waiting(waiting)) => waiting.end(),
             Ok(Begun::Refused(why)) => Answer::Refused(why),
+            // Its port changes hands.
+            Ok(Begun::NotNow(_)) if lost && !left.is_zero() => Answer::Gone,
+            Ok(Begun::NotNow(why)) => Answer::NotNow(why),
             Err(_) if lost && !left.is_zero() => Answer::Gone,
             Err(error) => return unreachable(console, socket, &error),
         };
         match answer {
             Answer::Heard(heard) => return report(console, nodes, &heard),
-            Answer::Refused(why) => {
+            Answer::Refused(why) | Answer::NotNow(why) => {
                 console.error(&format!("the listener answers: {why}"));
                 return FAILURE;
             }

@@ -122,7 +122,7 @@ enum Outcome {
     TimedOut,
     /// There is no listener.
     NobodyListens,
-    /// The listener has gone; there may be another one.
+    /// The listener has gone, and there may be another one; or it cannot now.
     Again,
     /// Trying again is of no use.
     Failed(String),
@@ -142,6 +142,13 @@ fn wait(parameters: &Parameters, socket: &Path, left: Duration, node: &Waited) -
     };
     match begun {
         Begun::Refused(why) => Outcome::Failed(format!("the listener refuses: {why}")),
+        // Others wait, and some of them end; or its port has just gone to another listener.
+        Begun::NotNow(why) => {
+            if parameters.verbose {
+                say(&format!("the listener cannot now: {why}"));
+            }
+            Outcome::Again
+        }
         Begun::Waiting(waiting) => {
             for name in &parameters.nodes {
                 say(&format!("waiting for message from '{name}'"));
@@ -149,7 +156,7 @@ fn wait(parameters: &Parameters, socket: &Path, left: Duration, node: &Waited) -
             match waiting.end() {
                 Answer::Heard(heard) => heard.first().copied().flatten().map_or(Outcome::TimedOut, Outcome::Heard),
                 Answer::Refused(why) => Outcome::Failed(format!("the listener answers: {why}")),
-                Answer::Gone => Outcome::Again,
+                Answer::NotNow(_) | Answer::Gone => Outcome::Again,
             }
         }
     }

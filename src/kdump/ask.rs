@@ -31,6 +31,8 @@ pub enum Begun {
     Waiting(Waiting),
     /// It cannot, for this reason.
     Refused(String),
+    /// It cannot now, for this reason.
+    NotNow(String),
 }
 
 /// Asks the listener at `socket` to wait for nodes.
@@ -55,6 +57,7 @@ pub fn begin(socket: &Path, time: Duration, nodes: &[Waited]) -> io::Result<Begu
     }
     match request::understand(&first, nodes.len()) {
         Answer::Refused(why) => Ok(Begun::Refused(why)),
+        Answer::NotNow(why) => Ok(Begun::NotNow(why)),
         Answer::Heard(_) | Answer::Gone => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

@@ -9,14 +9,15 @@
 //! | `kdump leave RANK` | `leaving`, if the port is more important to one of this rank ([`super::port`]) |
 //! | `kdump wait MILLISECONDS NODE...` | `waiting` at once; when all nodes were heard or the time is over, `heard ADDRESS` or `silent` for each, in their order |
 //!
-//! A NODE is its names and addresses with commas between. What cannot be done is answered by `refused: WHY`.
+//! A NODE is its names and addresses with commas between. What cannot be done is answered by `refused: WHY`, and
+//! what cannot be done now, but perhaps later, by `not now: WHY`.
 
 use super::port::Rank;
 use crate::control::LONGEST_LINE;
 use booth_core::kdump::authenticity::MAX_NODE_NAME;
 use booth_core::kdump::wait::Wait;
 use booth_core::time::Millis;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::net::IpAddr;
 
 /// The longest wait: whoever wants more asks again.
@@ -25,6 +26,8 @@ pub const LONGEST_WAIT: Millis = Millis(24 * 3600 * 1000);
 const VERB: &str = "kdump ";
 /// What an answer begins with that says why something cannot be done.
 pub const REFUSED: &str = "refused: ";
+/// What an answer begins with that says why something cannot be done now.
+pub const NOT_NOW: &str = "not now: ";
 /// The first line of an answer to a wait.
 pub const WAITING: &str = "waiting";
 
@@ -57,6 +60,8 @@ pub enum Answer {
     Heard(Vec<Option<IpAddr>>),
     /// The listener cannot do it.
     Refused(String),
+    /// The listener cannot do it now.
+    NotNow(String),
     /// It has gone before it knew.
     Gone,
 }
@@ -119,6 +124,11 @@ pub fn refuse(out: &mut String, why: &str) {
     let _ = writeln!(out, "{REFUSED}{why}");
 }
 
+/// Says why something cannot be done now.
+pub fn postpone(out: &mut String, why: &dyn Display) {
+    let _ = writeln!(out, "{NOT_NOW}{why}");
+}
+
 /// Says that whatever comes from now on counts.
 pub fn waiting(out: &mut String) {
     let _ = writeln!(out, "{WAITING}");
@@ -138,6 +148,9 @@ pub fn tell(out: &mut String, heard: &[Option<IpAddr>]) {
 pub fn understand(answer: &str, nodes: usize) -> Answer {
     if let Some(why) = answer.strip_prefix(REFUSED) {
         return Answer::Refused(why.trim().to_owned());
+    }
+    if let Some(why) = answer.strip_prefix(NOT_NOW) {
+        return Answer::NotNow(why.trim().to_owned());
     }
     let answer = answer.strip_prefix(WAITING).map_or(answer, str::trim_start);
     let heard = |line: &str| match line.strip_prefix("heard ") {
@@ -222,6 +235,9 @@ mod tests {
         out.clear();
         refuse(&mut out, "too many wait");
         assert_eq!(understand(&out, 1), Answer::Refused("too many wait".into()));
+        out.clear();
+        postpone(&mut out, &"too many wait");
+        assert_eq!(understand(&out, 1), Answer::NotNow("too many wait".into()));
         assert_eq!(understand("unknown request\n", 1), Answer::Refused("unknown request".into()));
     }
 }

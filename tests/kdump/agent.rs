@@ -1,7 +1,10 @@
 //! `fence_kdump`, with a listener that stays and without.
 
-use super::patience::wait_for;
+use super::patience::{PATIENCE, wait_for};
 use super::place::{Place, Running, run, run_with};
+use booth::kdump::ask::{self, Begun};
+use booth::kdump::request::Waited;
+use booth_core::kdump::MAX_WAITERS;
 use nix::sys::signal::Signal;
 use std::net::UdpSocket;
 use std::process::Command;
@@ -38,6 +41,31 @@ fn five_fencings_at_once_with_a_listener() {
     let place = Place::new("five-resident");
     let _listener = place.listen("");
     five_at_once(&place);
+}
+
+/// Where as many wait as may, an agent once failed at once instead of trying within its time.
+#[test]
+fn an_agent_that_finds_too_many_waiting_gets_its_turn() {
+    let place = Place::new("turn");
+    let _listener = place.listen("");
+    let ask = |node: usize| {
+        let node = Waited { names: Vec::new(), addresses: vec![[127, 0, 6, node as u8].into()] };
+        match ask::begin(&place.directory.join("test.ctl"), PATIENCE, &[node]).unwrap() {
+            Begun::Waiting(waiting) => Some(waiting),
+            Begun::NotNow(_) => None,
+            Begun::Refused(why) => panic!("{why}"),
+        }
+    };
+    let others: Vec<_> = (1..=MAX_WAITERS).map(|node| ask(node).unwrap()).collect();
+    assert!(ask(99).is_none());
+    let ended = run(&mut place.agent(&["-n", "127.0.8.1", "-t", "1"]));
+    assert!(ended.status == Some(1) && ended.stdout.contains("timeout after 1 seconds"), "{ended:?}");
+    let mut agent = Running::start(place.agent(&["-n", "127.0.8.1", "-t", "60", "-v"]));
+    agent.until("the listener cannot now");
+    drop(others);
+    agent.until("waiting for message");
+    place.dump("127.0.8.1");
+    assert_eq!(agent.end().status, Some(0));
 }
 
 #[test]
@@ -144,7 +172,7 @@ fn an_agent_goes_on_trying_for_a_port_that_somebody_else_has() {
     let place = Place::new("taken");
     let other = UdpSocket::bind(("0.0.0.0", place.port)).unwrap();
     let mut agent = Running::start(place.agent(&["-n", "127.0.8.1", "-t", "60"]));
-    std::thread::sleep(Duration::from_millis(300));
+    agent.until_stderr("Address already in use");
     drop(other);
     agent.until("waiting for message");
     place.dump("127.0.8.1");
