@@ -1,6 +1,7 @@
 //! What `fence_kdump` is told: options, or, where there are none, lines `KEY=VALUE` on stdin, as all fence agents
-//! are. Names, defaults and limits are the original's, with two more, `directory` and `config`. On stdin unknown keys
-//! are left alone: Pacemaker gives each agent more than it knows.
+//! are. Names, defaults and limits are the original's, with two more, `directory` and `config`, and so is what
+//! it forgives: text behind a number, names in any case, abbreviated options. On stdin unknown keys are left alone: Pacemaker gives
+//! each agent more than it knows. A value that makes no sense keeps nobody from the metadata.
 
 use crate::config::DEFAULT_FILE;
 use crate::kdump::place;
@@ -31,6 +32,9 @@ Options:
   -V, --version                  Print the version
   -h, --help                     Print this help
 ";
+/// The long options.
+const LONG: [&str; 10] =
+    ["nodename", "ipport", "family", "action", "timeout", "directory", "config", "verbose", "version", "help"];
 /// How much of stdin is read, in bytes; Pacemaker writes some hundred.
 const MAX_STDIN: u64 = 64 << 10;
 
@@ -98,6 +102,8 @@ struct Given {
     parameters: Parameters,
     help: bool,
     version: bool,
+    /// The first value that makes no sense.
+    error: Option<String>,
 }
 
 impl Default for Parameters {
@@ -137,29 +143,40 @@ fn from_options(parser: &mut Parser) -> Result<Wish, String> {
     loop {
         let argument = parser.next().map_err(|error| unknown(&error.to_string()))?;
         let key = match argument {
-            None => return Ok(given.wish()),
+            None => return given.wish(),
             // As the original, which does not look at them.
             Some(Arg::Value(_)) => continue,
-            Some(Arg::Short('n') | Arg::Long("nodename")) => "nodename",
-            Some(Arg::Short('p') | Arg::Long("ipport")) => "ipport",
-            Some(Arg::Short('f') | Arg::Long("family")) => "family",
-            Some(Arg::Short('o') | Arg::Long("action")) => "action",
-            Some(Arg::Short('t') | Arg::Long("timeout")) => "timeout",
-            Some(Arg::Short('d') | Arg::Long("directory")) => "directory",
-            Some(Arg::Short('c') | Arg::Long("config")) => "config",
-            Some(Arg::Short('v') | Arg::Long("verbose")) => "verbose",
-            Some(Arg::Short('V') | Arg::Long("version")) => "version",
-            Some(Arg::Short('h') | Arg::Long("help")) => "usage",
+            Some(Arg::Short('n')) => "nodename",
+            Some(Arg::Short('p')) => "ipport",
+            Some(Arg::Short('f')) => "family",
+            Some(Arg::Short('o')) => "action",
+            Some(Arg::Short('t')) => "timeout",
+            Some(Arg::Short('d')) => "directory",
+            Some(Arg::Short('c')) => "config",
+            Some(Arg::Short('v')) => "verbose",
+            Some(Arg::Short('V')) => "version",
+            Some(Arg::Short('h')) => "help",
+            Some(Arg::Long(name)) => long(name).map_err(|error| unknown(&error))?,
             Some(other) => return Err(unknown(&other.unexpected().to_string())),
         };
         let value = match key {
-            "verbose" | "version" | "usage" => "yes".to_owned(),
+            "verbose" | "version" | "help" => "yes".to_owned(),
             _ => {
                 let value = parser.value().map_err(|error| unknown(&error.to_string()))?;
                 value.string().map_err(|error| format!("{key}: {error}"))?
             }
         };
-        given.take(key, &value)?;
+        given.take(key, &value);
+    }
+}
+
+/// The long option with this name, or whose name alone begins with it (getopt_long(3)).
+fn long(name: &str) -> Result<&'static str, String> {
+    let mut fitting = LONG.into_iter().filter(|option| option.starts_with(name));
+    match (fitting.next(), fitting.next()) {
+        (Some(option), None) => Ok(option),
+        (None, _) => Err(format!("invalid option '--{name}'")),
+        (Some(_), Some(_)) => Err(format!("option '--{name}' is ambiguous")),
     }
 }
 
@@ -167,14 +184,22 @@ fn from_lines(text: &str) -> Result<Wish, String> {
     let mut given = Given::default();
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         if let Some((key, value)) = line.split_once('=') {
-            given.take(key.trim(), value.trim())?;
+            let key = key.trim().to_ascii_lowercase();
+            // An option's name is no key.
+            given.take(if key == "help" { "" } else { &key }, value.trim());
         }
     }
-    Ok(given.wish())
+    given.wish()
 }
 
 impl Given {
-    fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
+    fn take(&mut self, key: &str, value: &str) {
+        if let Err(error) = self.try_take(key, value) {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn try_take(&mut self, key: &str, value: &str) -> Result<(), String> {
         let parameters = &mut self.parameters;
         match key {
             "nodename" => {
@@ -182,11 +207,11 @@ impl Given {
                 parameters.nodes = names.map(str::to_owned).collect();
             }
             "ipport" => {
-                let port = value.parse().ok().filter(|port| *port > 0);
+                let port = number(value).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
                 parameters.port = port.ok_or_else(|| format!("invalid ipport '{value}', expected 1 to 65535"))?;
             }
             "family" => {
-                parameters.family = match value {
+                parameters.family = match value.to_ascii_lowercase().as_str() {
                     "auto" => Family::Auto,
                     "ipv4" => Family::Ipv4,
                     "ipv6" => Family::Ipv6,
@@ -196,7 +221,7 @@ impl Given {
             "action" => parameters.action = action(value)?,
             "timeout" => {
                 let most = LONGEST_WAIT.0 / 1000;
-                let seconds = value.parse().ok().filter(|seconds| (1..=most).contains(seconds));
+                let seconds = number(value).filter(|seconds| (1..=most).contains(seconds));
                 let seconds = seconds.ok_or_else(|| format!("invalid timeout '{value}', expected 1 to {most}"))?;
                 parameters.timeout = Duration::from_secs(seconds);
             }
@@ -204,23 +229,24 @@ impl Given {
             "config" => parameters.config = value.into(),
             "verbose" => parameters.verbose = is_true(value),
             "version" => self.version = is_true(value),
-            "usage" => self.help = is_true(value),
+            "usage" | "help" => self.help = is_true(value),
             _ => {}
         }
         Ok(())
     }
 
-    fn wish(self) -> Wish {
+    fn wish(self) -> Result<Wish, String> {
         match self {
-            Given { help: true, .. } => Wish::Help,
-            Given { version: true, .. } => Wish::Version,
-            Given { parameters, .. } => Wish::Do(parameters),
+            Given { help: true, .. } => Ok(Wish::Help),
+            Given { version: true, .. } => Ok(Wish::Version),
+            Given { error: Some(error), parameters, .. } if parameters.action != Action::Metadata => Err(error),
+            Given { parameters, .. } => Ok(Wish::Do(parameters)),
         }
     }
 }
 
 fn action(value: &str) -> Result<Action, String> {
-    Ok(match value {
+    Ok(match value.to_ascii_lowercase().as_str() {
         "off" => Action::Off,
         "monitor" | "status" => Action::Monitor,
         "list" => Action::List,
@@ -228,6 +254,14 @@ fn action(value: &str) -> Result<Action, String> {
         "validate-all" => Action::ValidateAll,
         _ => return Err(format!("unsupported action '{value}'")),
     })
+}
+
+/// The number that a value begins with, as strtol(3) reads it; people write `60s`.
+fn number(value: &str) -> Option<u64> {
+    let value = value.trim_start();
+    let value = value.strip_prefix('+').unwrap_or(value);
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    value[..end].parse().ok()
 }
 
 /// As Pacemaker writes it, and people.
@@ -272,6 +306,8 @@ mod tests {
             ("timeout", "0"),
             ("timeout", "-1"),
             ("timeout", "86401"),
+            ("timeout", "99999999999999999999"),
+            ("timeout", ""),
             ("family", "ipx"),
             ("action", "reboot"),
             ("action", "on"),
@@ -282,6 +318,29 @@ mod tests {
         assert!(options(&["-Z"]).unwrap_err().contains("Usage:"));
         assert!(options(&["-n"]).unwrap_err().contains("Usage:"));
         assert!(options(&["--verbose=1"]).is_err());
+    }
+
+    #[test]
+    fn what_the_original_forgives_is_forgiven() {
+        let forgiven = told(from_lines("NODENAME=a\nipport=80x\ntimeout=60s\nfamily=IPv4\naction=OFF\n"));
+        let expected = told(options(&["-n", "a", "-p", "80", "-t", "60", "-f", "ipv4"]));
+        assert_eq!(forgiven, expected);
+        assert_eq!(told(options(&["--nod", "a", "--ip=+80", "--t", " 60 s", "--fam", "IPV4", "--a=Off"])), expected);
+        assert_eq!(options(&["--h"]), Ok(Wish::Help));
+        for ambiguous in ["--v", "--ver"] {
+            assert!(options(&[ambiguous]).unwrap_err().starts_with(&format!("option '{ambiguous}' is ambiguous")));
+        }
+        assert!(options(&["--nodenames", "a"]).unwrap_err().contains("'--nodenames'"));
+        assert_eq!(told(from_lines("help=1")), Parameters::default());
+    }
+
+    /// A wrong value in the CIB must not cost Pacemaker what it knows of the agent.
+    #[test]
+    fn no_value_keeps_anybody_from_the_metadata() {
+        for lines in ["timeout=x\nipport=0\nfamily=ipx\naction=metadata", "action=metadata\ntimeout="] {
+            assert_eq!(told(from_lines(lines)).action, Action::Metadata, "{lines}");
+        }
+        assert_eq!(told(options(&["-t", "x", "--act", "Metadata"])).action, Action::Metadata);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Debian's `fence_kdump_send` and `fence_kdump` (package fence-agents), with ours in their places.
 
 use super::fence_agents::{Original, original};
-use super::place::{Place, Running, run};
+use super::place::{Place, Running, run, run_with};
 use super::sender::sender;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -154,11 +154,17 @@ fn the_metadata_is_xml() {
 #[test]
 fn exit_statuses_are_the_original_s() {
     let Some(original) = original("exit_statuses_are_the_original_s") else { return };
-    let place = Place::new("statuses");
     for words in [
         "-V",
         "-h",
         "-o metadata",
+        "-o METADATA",
+        "--act metadata",
+        "--action=metadata",
+        "--a=metadata --verb",
+        "--v",
+        "--ver",
+        "--nodenames localhost",
         "-o validate-all",
         "-o off",
         "-o on",
@@ -172,14 +178,48 @@ fn exit_statuses_are_the_original_s() {
         "-n no-such-node.invalid -t 1",
         "-n 127.0.9.1 -p PORT -t 1",
         "-n 127.0.9.1 -f ipv6 -t 1",
+        "-n 127.0.9.1 -f IPV4 -p PORTx -t 1s -o OFF",
+        "-n 127.0.9.1 -p 0x1 -t 1",
+        "-n 127.0.9.1 -p -1 -t 1",
+        "-n 127.0.9.1 -p 65536 -t 1",
     ] {
+        // A port of its own: our stand-in stays for a moment, and of a port that is taken the original dies.
+        let place = Place::new("statuses");
         let status = |program: &Path| {
             let mut command = Command::new(program);
             let words = words.replace("PORT", &place.port.to_string());
             run(command.args(words.split(' ')).stderr(Stdio::piped())).status
         };
-        // Theirs first: ours leaves a stand-in for a moment, and of a port that is taken the original dies.
+        // Theirs first, for the same reason.
         let theirs = status(&original.agent);
         assert_eq!(status(Path::new(env!("CARGO_BIN_EXE_fence_kdump"))), theirs, "{words}");
     }
+}
+
+/// The same of lines on stdin. In the metadata alone ours forgives more: a wrong value in the CIB must not cost it.
+#[test]
+fn exit_statuses_for_lines_are_the_original_s() {
+    let Some(original) = original("exit_statuses_for_lines_are_the_original_s") else { return };
+    for lines in [
+        "action=METADATA",
+        "ACTION=metadata",
+        "action=bogus",
+        "action=",
+        "action",
+        "option=metadata",
+        "help=1",
+        "nodename=127.0.9.1 ipport=PORTx timeout=1s family=IPV4 action=OFF",
+        "nodename=127.0.9.1 ipport=PORT timeout=1 family=ipx",
+        "nodename=127.0.9.1 ipport=PORT timeout=x",
+    ] {
+        let place = Place::new("lines");
+        let status = |program: &Path| {
+            let lines = lines.replace("PORT", &place.port.to_string()).replace(' ', "\n") + "\n";
+            run_with(&mut Command::new(program), &lines).status
+        };
+        let theirs = status(&original.agent);
+        assert_eq!(status(Path::new(env!("CARGO_BIN_EXE_fence_kdump"))), theirs, "{lines}");
+    }
+    let wrong = "timeout=x\nipport=0\nfamily=ipx\naction=metadata\n";
+    assert_eq!(run_with(&mut Command::new(env!("CARGO_BIN_EXE_fence_kdump")), wrong).status, Some(0));
 }
