@@ -17,8 +17,9 @@ const TIMEOUT: u32 = 8;
 /// A plain message, as a shell writes it.
 const MESSAGE: &str = r"\x40\x2a\x30\x1b\x01\x00\x00\x00";
 
-/// A cluster of two nodes with both devices. That the first one starts shows that its `monitor` works.
-fn two_levels(name: &str) -> Lab {
+/// A cluster of two nodes with both devices. That the first one starts shows that what Pacemaker asks for instead of
+/// `monitor`, or that itself, works.
+fn two_levels(name: &str, monitor: Option<&str>) -> Lab {
     let nvpair =
         |id: &str, name: &str, value: &str| format!("<nvpair id='{id}-{name}' name='{name}' value='{value}'/>");
     let device = |id: &str, agent: &str, more: &str| {
@@ -29,6 +30,7 @@ fn two_levels(name: &str) -> Lab {
         )
     };
     let dump = nvpair("dump", "pcmk_reboot_action", "off") + &nvpair("dump", "timeout", &TIMEOUT.to_string());
+    let dump = monitor.iter().fold(dump, |dump, action| dump + &nvpair("dump", "pcmk_monitor_action", action));
     let level = |number: u32, device: &str| {
         format!("<fencing-level id='level-{number}' target='a2' index='{number}' devices='{device}'/>")
     };
@@ -78,7 +80,7 @@ fn fenced(lab: &Lab, limit: Duration) -> String {
 /// A message comes: the node counts as fenced, and nobody cuts its power in the middle of its dump. On the first
 /// node a listener stays (`boothd kdump`).
 pub fn by_message(name: &str, _: Program) {
-    let lab = two_levels(name);
+    let lab = two_levels(name, None);
     let host = lab.host(A1);
     host.spawn(host.command("/usr/sbin/boothd", &["kdump", "-S"]), "kdump.log");
     eventually("the listener serves", PROMPT, || {
@@ -98,7 +100,7 @@ pub fn by_message(name: &str, _: Program) {
 
 /// No message comes: the first level fails when its time is over, and the second cuts the node's power.
 pub fn without_message(name: &str, _: Program) {
-    let mut lab = two_levels(name);
+    let mut lab = two_levels(name, Some("metadata"));
     let home = lab.host(A1).home().to_owned();
     let crashed = crash(&lab);
     let asked_for = eventually("the second level is asked", Duration::from_secs(60), || {
