@@ -2,6 +2,9 @@
 //!
 //! Options and nodes may stand in any order, long options may be cut off as long as they are told apart,
 //! `--` ends the options. The first `-h` or `-V` counts, and what follows it is not looked at.
+//!
+//! What the original takes is taken here too, or a crashed node would send nothing: whatever follows a number, a
+//! family in any case.
 
 use crate::text;
 use booth_core::wire::kdump::PORT;
@@ -220,27 +223,25 @@ impl<'a> Options<'a> {
 
     /// Gives an option its value.
     fn set(&mut self, letter: u8, value: &'a [u8]) -> Result<Option<Command<'a>>, OptionError<'a>> {
-        let number = text::number(value);
+        let number = text::number_at_start(value);
         match letter {
             b'p' => {
-                let port = number.and_then(|number| u16::try_from(number).ok()).filter(|port| *port != 0);
+                let port = u16::try_from(number).ok().filter(|port| *port != 0);
                 self.port = port.ok_or(OptionError::BadPort(value))?;
             }
             b'f' => {
-                self.family = match value {
-                    b"auto" => Family::Any,
-                    b"ipv4" => Family::V4,
-                    b"ipv6" => Family::V6,
-                    _ => return Err(OptionError::BadFamily(value)),
+                let is = |family: &str| value.eq_ignore_ascii_case(family.as_bytes());
+                self.family = match () {
+                    () if is("auto") => Family::Any,
+                    () if is("ipv4") => Family::V4,
+                    () if is("ipv6") => Family::V6,
+                    () => return Err(OptionError::BadFamily(value)),
                 };
             }
-            b'c' => {
-                self.count = number.ok_or(OptionError::BadCount(value))?;
-            }
-            b'i' => {
-                let interval = number.filter(|seconds| *seconds != 0);
-                self.interval = interval.ok_or(OptionError::BadInterval(value))?;
-            }
+            b'c' if value.starts_with(b"-") => return Err(OptionError::BadCount(value)),
+            b'c' => self.count = number,
+            b'i' if number == 0 => return Err(OptionError::BadInterval(value)),
+            b'i' => self.interval = number,
             b'k' => self.key = Some(value),
             b'n' if value.is_empty() => return Err(OptionError::BadNode(value)),
             b'n' => self.node = Some(value),
@@ -291,6 +292,17 @@ mod tests {
         assert_eq!(options("a -- -p").nodes[1], b"-p");
     }
 
+    /// A crashed node sent nothing, because `-i 1s` had worked with the original.
+    #[test]
+    fn what_the_original_takes_is_taken() {
+        assert_eq!(options("-p 7411x -i 1s -c 2, -f IPV4 a"), options("-p 7411 -i 1 -c 2 -f ipv4 a"));
+        assert_eq!(options("-p +7411 -i 010 -c ever -f Auto a"), options("-p 7411 -i 10 a"));
+        assert_eq!(
+            options("-i 99999999999 -c 99999999999 -f iPv6 a"),
+            options("-i 4294967295 -c 4294967295 -f ipv6 a")
+        );
+    }
+
     #[test]
     fn the_first_question_is_answered() {
         for (line, expected) in [
@@ -320,11 +332,11 @@ mod tests {
             ("--verbose=1 a", OptionError::Surplus(b"--verbose=1")),
             ("-p 0 a", OptionError::BadPort(b"0")),
             ("-p 65536 a", OptionError::BadPort(b"65536")),
-            ("-p 7x a", OptionError::BadPort(b"7x")),
-            ("-f IPv4 a", OptionError::BadFamily(b"IPv4")),
+            ("-p x7 a", OptionError::BadPort(b"x7")),
+            ("-f IPv4x a", OptionError::BadFamily(b"IPv4x")),
             ("-c -1 a", OptionError::BadCount(b"-1")),
             ("-i 0 a", OptionError::BadInterval(b"0")),
-            ("-i 4294967296 a", OptionError::BadInterval(b"4294967296")),
+            ("-i s a", OptionError::BadInterval(b"s")),
             ("--node= a", OptionError::BadNode(b"")),
         ] {
             assert_eq!(command(line), Err(error), "{line}");

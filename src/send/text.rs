@@ -30,11 +30,17 @@ impl Digits {
     }
 }
 
-/// The number that `text` is: digits and nothing else.
+/// The number that `text` begins with, as atoi(3) reads it: blanks and a plus may stand before it, anything behind it,
+/// and where there is none it is 0. What is too large is the largest.
+pub fn number_at_start(text: &[u8]) -> u32 {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text).iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number: u32, byte| number.saturating_mul(10).saturating_add((byte - b'0').into()))
+}
+
+/// The number that `text` is: digits and nothing else. What is too large is the largest.
 pub fn number(text: &[u8]) -> Option<u32> {
-    let (first, rest) = text.split_first()?;
-    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
-    rest.iter().try_fold(digit(first)?, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?))
+    (!text.is_empty() && text.iter().all(u8::is_ascii_digit)).then(|| number_at_start(text))
 }
 
 #[cfg(test)]
@@ -49,11 +55,31 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read() {
-        for (text, expected) in [("0", Some(0)), ("007", Some(7)), ("4294967295", Some(u32::MAX))] {
-            assert_eq!(number(text.as_bytes()), expected, "{text}");
+    fn a_number_at_the_start_is_read_as_by_atoi() {
+        for (text, expected) in [
+            ("7410", 7410),
+            (" \t+10s", 10),
+            ("010", 10),
+            ("5 6", 5),
+            ("0x1", 0),
+            ("", 0),
+            ("x1", 0),
+            ("-1", 0),
+            ("++1", 0),
+            ("4294967295", u32::MAX),
+            ("4294967296", u32::MAX),
+            ("99999999999999999999", u32::MAX),
+        ] {
+            assert_eq!(number_at_start(text.as_bytes()), expected, "{text}");
         }
-        for text in ["", " 1", "1 ", "+1", "-1", "0x1", "1s", "4294967296", "99999999999999999999"] {
+    }
+
+    #[test]
+    fn numbers_are_read() {
+        for (text, expected) in [("0", 0), ("007", 7), ("4294967295", u32::MAX), ("99999999999999999999", u32::MAX)] {
+            assert_eq!(number(text.as_bytes()), Some(expected), "{text}");
+        }
+        for text in ["", " 1", "1 ", "+1", "-1", "0x1", "1s"] {
             assert_eq!(number(text.as_bytes()), None, "{text}");
         }
     }

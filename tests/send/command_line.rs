@@ -40,7 +40,7 @@ fn what_is_wrong_is_said_and_the_exit_status_is_1() {
         (&["--ver", "127.0.0.1"], "option '--ver' may be one of several: write more of it"),
         (&["127.0.0.1", "-p"], "option '-p' needs a value"),
         (&["-p", "0", "127.0.0.1"], "invalid ipport '0', expected 1 to 65535"),
-        (&["-p", "7410x", "127.0.0.1"], "invalid ipport '7410x', expected 1 to 65535"),
+        (&["-p", "x7410", "127.0.0.1"], "invalid ipport 'x7410', expected 1 to 65535"),
         (&["-c", "-1", "127.0.0.1"], "invalid count '-1', expected 0 (for ever) or more"),
         (&["-i", "0", "127.0.0.1"], "invalid interval '0', expected seconds, from 1"),
         (&["-f", "inet", "127.0.0.1"], "unsupported family 'inet', expected auto, ipv4 or ipv6"),

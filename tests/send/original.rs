@@ -36,6 +36,31 @@ fn the_original_agent_hears_our_sender_plain_and_signed() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+/// A crashed node that says nothing since ours is stricter than what it replaces is cut off its power.
+#[test]
+fn options_are_taken_and_refused_as_by_the_original() {
+    let test = "options_are_taken_and_refused_as_by_the_original";
+    let Some(original) = original(test) else { return };
+    let listener = super::host::Listener::new("127.0.0.1:0");
+    let port = listener.port();
+    let written = |before: &str, behind: &str| format!("{before}{port}{behind}");
+    for (options, expected) in [
+        (["-p", &written("", "x"), "-i", "1s", "-c", "1x", "-f", "IPV4"], 0),
+        (["-p", &written(" ", ""), "-i", "+1", "-c", "01", "-f", "Auto"], 0),
+        (["-p", &port, "-i", "1", "-c", "1", "-f", "ipv4x"], 1),
+        (["-p", &port, "-i", "s", "-c", "1", "-f", "auto"], 1),
+        (["-p", &port, "-i", "1", "-c", "-1", "-f", "auto"], 1),
+        (["-p", &written("x", ""), "-i", "1", "-c", "1", "-f", "auto"], 1),
+    ] {
+        for sender in [&original.sender, super::host::sender()] {
+            let status = Running::start(Command::new(sender).args(options).arg("127.0.0.1")).end().0;
+            assert_eq!(status, Some(expected), "{} {options:?}", sender.display());
+            let heard = listener.hear_within(std::time::Duration::from_millis(100)).is_some();
+            assert_eq!(heard, expected == 0, "{} {options:?}", sender.display());
+        }
+    }
+}
+
 /// The same bytes for the same listener.
 #[test]
 fn a_plain_message_is_the_original_s() {
