@@ -4,6 +4,7 @@
 //! last word could be another host's name.
 
 use crate::address::Address;
+use crate::text;
 
 /// The longest line that is looked at, in bytes.
 pub const MAX_LINE: usize = 1024;
@@ -53,7 +54,7 @@ pub fn address_of<'a>(line: &'a [u8], name: &[u8]) -> Option<Address<'a>> {
     let content = line.split(|byte| *byte == b'#').next()?;
     let mut words = content.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
     let address = words.next()?;
-    if words.any(|word| word.eq_ignore_ascii_case(name)) { Address::parse(address) } else { None }
+    if words.any(|word| text::is_same(word, name)) { Address::parse(address) } else { None }
 }
 
 #[cfg(test)]

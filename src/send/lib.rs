@@ -11,6 +11,7 @@ pub mod hosts;
 pub mod options;
 pub mod route;
 pub mod schedule;
+pub mod sequence;
 pub mod text;
 
 /// The most addresses that are served; what more the names of the nodes have is left out.

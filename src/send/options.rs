@@ -230,7 +230,7 @@ impl<'a> Options<'a> {
                 self.port = port.ok_or(OptionError::BadPort(value))?;
             }
             b'f' => {
-                let is = |family: &str| value.eq_ignore_ascii_case(family.as_bytes());
+                let is = |family: &str| text::is_same(value, family.as_bytes());
                 self.family = match () {
                     () if is("auto") => Family::Any,
                     () if is("ipv4") => Family::V4,

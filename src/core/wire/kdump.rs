@@ -121,8 +121,7 @@ impl fmt::Debug for Key {
 }
 
 /// The sequence number of a message that is sent `sent` seconds and `micros` microseconds after 1970, which must be
-/// later than the one before. A sender takes the time from its clock once, and counts from there by its uptime: so
-/// numbers grow though somebody sets the clock.
+/// later than the one before: a sender whose clock is set back counts on from its last number.
 pub fn sequence(sent: u32, micros: u32) -> u64 {
     u64::from(sent) * SECOND + u64::from(micros)
 }

@@ -12,7 +12,7 @@ use fence_kdump_send::MAX_TARGETS;
 use fence_kdump_send::address::Address;
 use fence_kdump_send::options::{MAX_NODES, Options};
 use fence_kdump_send::schedule::{Fate, Schedule};
-use fence_kdump_send::text;
+use fence_kdump_send::{sequence, text};
 
 /// Between two look-ups of a name, in milliseconds.
 const LOOK_UP_MS: u64 = 1000;
@@ -34,8 +34,6 @@ struct Target {
 /// What makes messages.
 struct Writer {
     signed: Option<(Key, NodeId)>,
-    /// What the wall clock said when the kernel was born, by the clocks at the start: later steps do not count.
-    birth_us: u64,
     /// The sequence number of the last message.
     last: u64,
 }
@@ -231,7 +229,7 @@ impl Writer {
             let host = HostName::read();
             (key, NodeId::of(options.node.unwrap_or(host.as_bytes())))
         });
-        Writer { signed, birth_us: system::now_us(Clock::Wall).wrapping_sub(system::now_us(Clock::Boot)), last: 0 }
+        Writer { signed, last: 0 }
     }
 
     /// The next message: a buffer, and how much of it. No two are alike where they are signed, whoever they are for.
@@ -241,9 +239,8 @@ impl Writer {
             message[..kdump::PLAIN_LEN].copy_from_slice(&kdump::encode_plain());
             return (message, kdump::PLAIN_LEN);
         };
-        let uptime_us = system::now_us(Clock::Boot);
-        self.last = self.birth_us.wrapping_add(uptime_us).max(self.last + 1);
-        let (sequence, uptime) = (self.last, (uptime_us / 1_000_000) as u32);
+        self.last = sequence::after(self.last, system::now_us(Clock::Wall));
+        let (sequence, uptime) = (self.last, (system::now_us(Clock::Boot) / 1_000_000) as u32);
         (kdump::encode_signed(&Announcement { node: *node, sequence, uptime }, key), kdump::SIGNED_LEN)
     }
 }
