@@ -9,7 +9,7 @@
 use crate::text;
 use booth_core::wire::kdump::PORT;
 
-/// The most nodes on one command line.
+/// The most nodes that are served.
 pub const MAX_NODES: usize = 32;
 
 /// What `-h` prints, and wrong usage.
@@ -72,6 +72,8 @@ pub struct Options<'a> {
     pub node: Option<&'a [u8]>,
     /// To whom: addresses and names, at least one.
     pub nodes: heapless::Vec<&'a [u8], MAX_NODES>,
+    /// The first node that there is no room for: it and those behind it are left out.
+    pub left_out: Option<&'a [u8]>,
 }
 
 /// What is wrong with a command line.
@@ -95,8 +97,6 @@ pub enum OptionError<'a> {
     BadInterval(&'a [u8]),
     /// This is no node's name.
     BadNode(&'a [u8]),
-    /// There are more nodes than [`MAX_NODES`]; this is the first too many.
-    TooManyNodes(&'a [u8]),
     /// There is no node.
     NoNode,
 }
@@ -114,7 +114,6 @@ impl<'a> OptionError<'a> {
             OptionError::BadCount(value) => ("invalid count '", value, "', expected 0 (for ever) or more"),
             OptionError::BadInterval(value) => ("invalid interval '", value, "', expected seconds, from 1"),
             OptionError::BadNode(value) => ("invalid node '", value, "', expected a name"),
-            OptionError::TooManyNodes(node) => ("too many nodes from '", node, "' on, expected at most 32"),
             OptionError::NoNode => ("no node", b"", ", expected an address or a name"),
         }
     }
@@ -147,20 +146,21 @@ pub fn parse<'a>(mut arguments: impl Iterator<Item = &'a [u8]>) -> Result<Comman
         key: None,
         node: None,
         nodes: heapless::Vec::new(),
+        left_out: None,
     };
     while let Some(argument) = arguments.next() {
         let asked = match argument {
             b"--" => break,
             [b'-', b'-', word @ ..] => options.take_long(argument, word, &mut arguments)?,
             [b'-', letters @ ..] if !letters.is_empty() => options.take_short(letters, argument, &mut arguments)?,
-            node => options.take_node(node)?,
+            node => options.take_node(node),
         };
         if let Some(command) = asked {
             return Ok(command);
         }
     }
     for node in arguments {
-        options.take_node(node)?;
+        options.take_node(node);
     }
     if options.nodes.is_empty() { Err(OptionError::NoNode) } else { Ok(Command::Send(options)) }
 }
@@ -216,9 +216,9 @@ impl<'a> Options<'a> {
         Ok(None)
     }
 
-    fn take_node(&mut self, node: &'a [u8]) -> Result<Option<Command<'a>>, OptionError<'a>> {
-        self.nodes.push(node).map_err(OptionError::TooManyNodes)?;
-        Ok(None)
+    fn take_node(&mut self, node: &'a [u8]) -> Option<Command<'a>> {
+        self.left_out = self.left_out.or(self.nodes.push(node).err());
+        None
     }
 
     /// Gives an option its value.
@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn defaults_are_the_originals() {
-        let Options { port, family, count, interval, verbose, key, node, nodes } = options("node1");
+        let Options { port, family, count, interval, verbose, key, node, nodes, left_out } = options("node1");
         assert_eq!((port, family, count, interval, verbose), (7410, Family::Any, 0, 10, false));
-        assert_eq!((key, node, &nodes[..]), (None, None, &[&b"node1"[..]][..]));
+        assert_eq!((key, node, &nodes[..], left_out), (None, None, &[&b"node1"[..]][..], None));
     }
 
     #[test]
@@ -344,12 +344,18 @@ mod tests {
         assert_eq!(OptionError::BadPort(b"0").words(), ("invalid ipport '", &b"0"[..], "', expected 1 to 65535"));
     }
 
+    /// A node too many, and nobody was told anything.
     #[test]
-    fn there_is_a_limit_on_nodes() {
-        let nodes = |count| core::iter::repeat_n(&b"a"[..], count);
-        assert!(matches!(parse(nodes(MAX_NODES)), Ok(Command::Send(_))));
-        assert_eq!(parse(nodes(MAX_NODES + 1)), Err(OptionError::TooManyNodes(b"a")));
-        let (_, _, words) = OptionError::TooManyNodes(b"a").words();
-        assert!(words.as_bytes().ends_with(text::Digits::of(MAX_NODES as u64).as_bytes()));
+    fn beyond_the_limit_on_nodes_the_first_ones_are_served() {
+        let taken = |surplus: &[&'static [u8]]| {
+            let nodes = core::iter::repeat_n(&b"a"[..], MAX_NODES);
+            match parse(nodes.chain(surplus.iter().copied())) {
+                Ok(Command::Send(options)) => (options.nodes.len(), options.left_out),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(taken(&[]), (MAX_NODES, None));
+        assert_eq!(taken(&[b"b"]), (MAX_NODES, Some(&b"b"[..])));
+        assert_eq!(taken(&[b"-v", b"b", b"--", b"c"]), (MAX_NODES, Some(&b"b"[..])));
     }
 }

@@ -44,7 +44,6 @@ fn what_is_wrong_is_said_and_the_exit_status_is_1() {
         (&["-c", "-1", "127.0.0.1"], "invalid count '-1', expected 0 (for ever) or more"),
         (&["-i", "0", "127.0.0.1"], "invalid interval '0', expected seconds, from 1"),
         (&["-f", "inet", "127.0.0.1"], "unsupported family 'inet', expected auto, ipv4 or ipv6"),
-        (&["127.0.0.1"; 33], "too many nodes from '127.0.0.1' on, expected at most 32"),
     ] {
         let (status, usage, errors) = outcome(arguments);
         assert_eq!((status, errors), (Some(1), format!("[error]: {expected}\n")), "{arguments:?}");
@@ -57,6 +56,21 @@ fn a_node_of_another_family_is_an_error_and_not_tried_again() {
     let mut sender = send(&["-f", "ipv6", "127.0.0.1"]);
     sender.until("node '127.0.0.1' is not of the family that -f asks for");
     assert_eq!(sender.end(), (Some(1), String::new()));
+}
+
+/// With a node too many nothing was sent at all.
+#[test]
+fn nodes_beyond_the_limit_are_complained_of_and_the_others_served() {
+    let addresses: Vec<String> = (1..=34).map(|host| format!("127.0.0.{host}")).collect();
+    let nodes: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    for (count, complaint) in [(32, ""), (34, "[error]: more than 32 nodes: left out '127.0.0.33' and all behind it\n")]
+    {
+        let (status, printed, errors) = outcome(&[&["-v", "-c", "1"], &nodes[..count]].concat());
+        assert_eq!((status, errors.as_str()), (Some(0), complaint));
+        let sent: Vec<String> =
+            nodes[..32].iter().map(|node| format!("[debug]: message sent to node '{node}'\n")).collect();
+        assert_eq!(printed, sent.concat());
+    }
 }
 
 #[test]

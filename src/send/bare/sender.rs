@@ -61,6 +61,9 @@ pub fn run(options: &Options<'static>) -> i32 {
         unresolved: heapless::Vec::new(),
         look_up: now + LOOK_UP_MS,
     };
+    if let Some(node) = options.left_out {
+        console::error("more than 32 nodes: left out '", node, "' and all behind it");
+    }
     for node in &options.nodes {
         sender.take(node, now);
     }
