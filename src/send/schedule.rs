@@ -9,6 +9,21 @@
 /// The pause after a message that could not go out yet, in milliseconds.
 pub const RETRY_MS: u64 = 100;
 
+/// How many intervals more than it counts messages a sender waits for what cannot go out.
+const PATIENCE: u64 = 6;
+
+/// When to give up: `count` messages and [`PATIENCE`] have had their intervals of `interval` seconds each. Never where
+/// the count is 0, for ever.
+///
+/// Somebody may wait for the end before the machine reboots: an address that cannot be reached must not keep it.
+pub fn end(start: u64, count: u32, interval: u32) -> u64 {
+    if count == 0 {
+        return u64::MAX;
+    }
+    let intervals = u64::from(count) + PATIENCE;
+    start.saturating_add(intervals.saturating_mul(u64::from(interval) * 1000))
+}
+
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -106,6 +121,25 @@ mod tests {
         let mut schedule = Schedule::new(0);
         schedule.tried(Fate::Refused, 0, 10);
         assert_eq!((schedule.due(1), schedule.due(2)), (None, Some(1000)));
+    }
+
+    #[test]
+    fn a_count_ends_it_though_nothing_goes_out() {
+        assert_eq!(end(5, 1, 10), 70_005);
+        assert_eq!(end(0, 5, 10), 110_000);
+        assert_eq!(end(0, 1, 1), 7000);
+        assert_eq!(end(0, 0, 1), u64::MAX);
+        assert_eq!(end(1 << 50, u32::MAX, u32::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn what_goes_out_goes_out_before_the_end() {
+        for interval in [1, 2, 3, 10, 1000] {
+            for count in 1..=6 {
+                let last = times(interval, count).last().copied();
+                assert!(last.is_some_and(|last| last < end(0, count, interval)), "{count} x {interval}");
+            }
+        }
     }
 
     #[test]

@@ -49,6 +49,26 @@ fn what_is_sent_without_a_carrier_does_not_count() {
     }
 }
 
+/// SUSE's KDUMP_POSTSCRIPT runs the sender in the foreground before the machine reboots: one address that could not be
+/// reached kept it from that for ever.
+#[test]
+fn a_count_ends_it_though_a_network_is_missing() {
+    let Some(_peer) = two_hosts("a_count_ends_it_though_a_network_is_missing") else { return };
+    run("ip addr add 192.0.2.1/24 dev e0");
+    run("ip link set e0 up");
+    let listener = Listener::new("127.0.0.1:7410");
+    let since = Instant::now();
+    // No carrier, no route, and one that is there.
+    let mut sender = send(&["-c", "1", "-i", "1", "192.0.2.2", "2001:db8::1", "127.0.0.1"]);
+    listener.hear(1);
+    sender.until("not all could be sent in time: giving up");
+    assert_eq!(sender.end().0, Some(0));
+    // The count's second and six more.
+    let took = since.elapsed();
+    assert!((Duration::from_millis(6500)..Duration::from_secs(10)).contains(&took), "{took:?}");
+    assert!(listener.hear_within(Duration::from_millis(1)).is_none());
+}
+
 /// The first message comes soon after what has just been done.
 fn arrives_soon(listener: &Listener, what: &str) {
     let since = Instant::now();

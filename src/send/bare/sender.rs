@@ -1,7 +1,7 @@
 //! The loop: resolves names, sends each address its messages when they are due, sleeps.
 //!
-//! It ends when all addresses have had their messages. A name without an address is looked up again each
-//! second meanwhile, and does not make it last longer.
+//! It ends when all addresses have had their messages, or when the time for as many is over. A name without an address
+//! is looked up again each second meanwhile, and does not make it last longer.
 
 use crate::link::Links;
 use crate::system::{self, Clock, Descriptor, Destination, Errno, HostName};
@@ -11,7 +11,7 @@ use core::net::IpAddr;
 use fence_kdump_send::MAX_TARGETS;
 use fence_kdump_send::address::Address;
 use fence_kdump_send::options::{MAX_NODES, Options};
-use fence_kdump_send::schedule::{Fate, Schedule};
+use fence_kdump_send::schedule::{self, Fate, Schedule};
 use fence_kdump_send::{sequence, text};
 
 /// Between two look-ups of a name, in milliseconds.
@@ -67,7 +67,12 @@ pub fn run(options: &Options<'static>) -> i32 {
     for node in &options.nodes {
         sender.take(node, now);
     }
+    let end = schedule::end(now, options.count, options.interval);
     while let Some(due) = sender.next_due() {
+        if due > end {
+            console::error("not all could be sent in time: giving up", b"", "");
+            break;
+        }
         let now = system::now_ms(Clock::Boot);
         if due > now {
             system::sleep_ms(due - now);
