@@ -14,6 +14,11 @@ use std::process::Command;
 /// Where the image of kdump-tools has its configuration: the hook knows it by that.
 const CONFIGURATION: &str = "/var/lib/kdump/initramfs-tools";
 
+/// A file as it lies in the repository.
+fn packaging(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kdump").join(file)
+}
+
 fn run(line: &str) -> String {
     let output = Command::new("sh").args(["-euc", line]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -48,17 +53,16 @@ fn enter_host(directory: &Path) {
 
 /// Installs the files as the packages do, and a kernel of which mkinitramfs needs no more than its settings.
 fn install() {
-    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kdump");
     let put = |from: PathBuf, to: &str| {
         fs::create_dir_all(Path::new(to).parent().unwrap()).unwrap();
         fs::copy(from, to).unwrap();
     };
     for file in ["settings.sh", "network"] {
-        put(packaging.join(file), &format!("/usr/share/booth/kdump/{file}"));
+        put(packaging(file), &format!("/usr/share/booth/kdump/{file}"));
     }
     let tools = "/usr/share/initramfs-tools";
-    put(packaging.join("initramfs-tools/hook"), &format!("{tools}/hooks/fence_kdump_send"));
-    put(packaging.join("initramfs-tools/script"), &format!("{tools}/scripts/init-premount/fence_kdump_send"));
+    put(packaging("initramfs-tools/hook"), &format!("{tools}/hooks/fence_kdump_send"));
+    put(packaging("initramfs-tools/script"), &format!("{tools}/scripts/init-premount/fence_kdump_send"));
     run(&format!(
         "mkdir -p {CONFIGURATION} /lib/modules/6.1.0-test
          cp -r /etc/initramfs-tools/. {CONFIGURATION}
@@ -147,11 +151,44 @@ fn the_network_of_the_image_is_the_one_that_was_written_down() {
                   02:00:00:00:00:01 eth7 fd00::1/64 fd00::2 \n";
     fs::write("/etc/fence_kdump/routes", routes).unwrap();
     run("ip addr flush dev e0; ip link set e0 down");
-    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kdump");
-    run(&format!("sh {}", packaging.join("network").display()));
+    run(&format!("sh {}", packaging("network").display()));
     let addresses = run("ip -o addr show dev e0");
     assert!(addresses.contains("192.0.2.1/24") && addresses.contains("fd00::1/64"), "{addresses}");
     assert!(run("ip route").contains("198.51.100.7 via 192.0.2.254 dev e0"));
+    run(&format!("umount --lazy {}", directory.display()));
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// A card that was broken, or whose driver the image did not have, kept all behind it from being set up: a minute for each
+/// of its addresses.
+#[test]
+fn a_missing_card_does_not_keep_the_others() {
+    let test = "a_missing_card_does_not_keep_the_others";
+    if !live::is_root(test) {
+        return;
+    }
+    let directory = scratch::directory("kdump-missing-card");
+    enter_host(&directory);
+    run("mount -t sysfs sysfs /sys; ip addr flush dev e0; ip link set e0 down");
+    // Each second that it waits is a line; a card appears in the third.
+    let bin = directory.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let sleep = "#!/bin/sh\n\
+        ip -o -4 addr show | wc -l >>/etc/fence_kdump/seconds\n\
+        [ $(wc -l </etc/fence_kdump/seconds) != 3 ] || ip link add e1 address 02:00:00:00:00:02 type veth peer name p1\n";
+    fs::write(bin.join("sleep"), sleep).unwrap();
+    fs::set_permissions(bin.join("sleep"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all("/etc/fence_kdump").unwrap();
+    let routes = "02:00:00:00:00:09 e9 203.0.113.1/24 203.0.113.2 \n\
+                  02:00:00:00:00:09 e9 203.0.113.1/24 203.0.113.3 \n\
+                  02:00:00:00:00:02 e1 198.51.100.1/24 198.51.100.2 \n\
+                  02:00:00:00:00:01 e0 192.0.2.1/24 192.0.2.2 \n";
+    fs::write("/etc/fence_kdump/routes", routes).unwrap();
+    run(&format!("PATH={}:$PATH sh {}", bin.display(), packaging("network").display()));
+    let addresses = fs::read_to_string("/etc/fence_kdump/seconds").unwrap();
+    // That of the loopback, and soon that of each card.
+    let expected: String = (1..60).map(|second| if second <= 3 { "2\n" } else { "3\n" }).collect();
+    assert_eq!(addresses, expected);
     run(&format!("umount --lazy {}", directory.display()));
     fs::remove_dir_all(directory).unwrap();
 }
