@@ -159,6 +159,44 @@ fn the_network_of_the_image_is_the_one_that_was_written_down() {
     fs::remove_dir_all(directory).unwrap();
 }
 
+/// What settings.sh makes of the host's files below a directory.
+fn settings(directory: &Path, line: &str) -> String {
+    let settings = packaging("settings.sh");
+    let line = format!("SYSROOT={}; . {}; {line}", directory.display(), settings.display());
+    run(&line)
+}
+
+/// The last line was lost without a newline at its end, words of a remark became nodes, and a key behind `-v` was not
+/// copied.
+#[test]
+fn kdump_conf_is_read_as_by_rhel_and_the_key_is_found_in_all_of_getopt_s_ways() {
+    let directory = scratch::directory("kdump-conf");
+    fs::create_dir_all(directory.join("etc")).unwrap();
+    let read = |content: &str| {
+        fs::write(directory.join("etc/kdump.conf"), content).unwrap();
+        let words = settings(&directory, "fence_kdump_settings && echo $fence_kdump_args, $fence_kdump_nodes");
+        words.trim().to_owned()
+    };
+    assert_eq!(read("path /var/crash\nfence_kdump_nodes a2"), ", a2");
+    assert_eq!(read("fence_kdump_nodes a2 a3 # both\n  fence_kdump_args -p 7411#x\n"), "-p 7411, a2 a3");
+    assert_eq!(read("#fence_kdump_nodes a1\nfence_kdump_nodes\ta2\n #fence_kdump_nodes a3"), ", a2");
+    for (arguments, key) in [
+        ("-k /key", "/key"),
+        ("-k/key -v", "/key"),
+        ("-vk /key", "/key"),
+        ("-i 5 -vvk/key", "/key"),
+        ("--key /key", "/key"),
+        ("--ke=/key", "/key"),
+        ("-k /other --k /key", "/key"),
+        ("-v -i 5", ""),
+        ("--verbose", ""),
+    ] {
+        let found = settings(&directory, &format!("fence_kdump_args='{arguments}'; fence_kdump_key"));
+        assert_eq!(found.trim(), key, "{arguments}");
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
 /// A card that was broken, or whose driver the image did not have, kept all behind it from being set up: a minute for each
 /// of its addresses.
 #[test]

@@ -16,12 +16,15 @@ fence_kdump_settings() {
   fence_kdump_nodes=$FENCE_KDUMP_NODES
   fence_kdump_args=${FENCE_KDUMP_ARGS:-$FENCE_KDUMP_OPTS}
   if [ -r "${SYSROOT-}/etc/kdump.conf" ]; then
+    # As RHEL's kdump reads it: what follows a # is text, wherever it stands.
     while read -r key value; do
       case $key in
         fence_kdump_nodes) fence_kdump_nodes=$value ;;
         fence_kdump_args) fence_kdump_args=$value ;;
       esac
-    done <"${SYSROOT-}/etc/kdump.conf"
+    done <<END
+$(sed 's/#.*//' "${SYSROOT-}/etc/kdump.conf")
+END
   fi
   [ -n "$fence_kdump_nodes" ]
 }
@@ -33,10 +36,15 @@ fence_kdump_key() {
   set -- $fence_kdump_args
   set +f
   while [ $# -gt 0 ]; do
-    case $1 in
-      -k | --key) printf '%s\n' "${2-}" ;;
-      --key=*) printf '%s\n' "${1#--key=}" ;;
-      -k*) printf '%s\n' "${1#-k}" ;;
+    option=$1
+    # -v may stand before it in the same word, and long options may be cut off.
+    while [ "${option#-v}" != "$option" ]; do
+      option=-${option#-v}
+    done
+    case $option in
+      -k | --k | --ke | --key) printf '%s\n' "${2-}" ;;
+      --k=* | --ke=* | --key=*) printf '%s\n' "${option#*=}" ;;
+      -k*) printf '%s\n' "${option#-k}" ;;
     esac
     shift
   done | tail -n 1
