@@ -51,6 +51,13 @@ fn enter_host(directory: &Path) {
          ip route add 198.51.100.0/24 via 192.0.2.254");
 }
 
+/// Shows e0 as a card with a driver, `card.ko`, as the kernel does with those that are no namespace's.
+fn make_e0_a_card() {
+    run("mount -t tmpfs tmpfs /sys/class/net
+         mkdir -p /sys/class/net/e0/device/driver
+         ln -s ../../../../module/card /sys/class/net/e0/device/driver/module");
+}
+
 /// Installs the files as the packages do, and a kernel of which mkinitramfs needs no more than its settings.
 fn install() {
     let put = |from: PathBuf, to: &str| {
@@ -92,6 +99,7 @@ fn the_hook_puts_sender_arguments_key_and_network_into_the_image_of_the_crash_ke
     }
     let directory = scratch::directory("kdump-boot");
     enter_host(&directory);
+    make_e0_a_card();
     install();
     // Any static program will do: this is about where it goes.
     fs::write("/usr/libexec/fence_kdump_send", "the sender").unwrap();
@@ -107,6 +115,7 @@ fn the_hook_puts_sender_arguments_key_and_network_into_the_image_of_the_crash_ke
     fs::write("/etc/default/fence_kdump", settings).unwrap();
     let unpacked = image(&directory, CONFIGURATION);
     let text = |path: &str| fs::read_to_string(unpacked.join(path)).unwrap();
+    assert_eq!(text("conf/modules").lines().last(), Some("card"));
     assert_eq!(text("usr/libexec/fence_kdump_send"), "the sender");
     assert_eq!(text("etc/kdump.key"), "a secret of eight or more");
     let mode = |path: &str| fs::metadata(unpacked.join(path)).unwrap().permissions().mode() & 0o777;
@@ -194,6 +203,30 @@ fn kdump_conf_is_read_as_by_rhel_and_the_key_is_found_in_all_of_getopt_s_ways() 
         let found = settings(&directory, &format!("fence_kdump_args='{arguments}'; fence_kdump_key"));
         assert_eq!(found.trim(), key, "{arguments}");
     }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// A VLAN has the MAC of its card, and the crash kernel gave its address to that.
+#[test]
+fn a_vlan_s_address_is_not_given_to_its_card() {
+    let test = "a_vlan_s_address_is_not_given_to_its_card";
+    if !live::is_root(test) {
+        return;
+    }
+    let directory = scratch::directory("kdump-vlan");
+    enter_host(&directory);
+    make_e0_a_card();
+    // As a VLAN looks from here; not all kernels have them.
+    run("ip link add e0.7 address 02:00:00:00:00:01 type veth peer name p1
+         ip addr add 203.0.113.1/24 dev e0.7
+         ip link set e0.7 up");
+    let found = settings(&directory, "fence_kdump_nodes='203.0.113.2 192.0.2.2 192.0.2.1'; fence_kdump_routes 2>&1");
+    let expected = "fence_kdump_send: e0.7 is no network card; messages to 203.0.113.2 wait until others set it up\n\
+                    02:00:00:00:00:01 e0 192.0.2.1/24 192.0.2.2 \n";
+    assert_eq!(found, expected);
+    let drivers = settings(&directory, "fence_kdump_nodes='203.0.113.2 192.0.2.2'; fence_kdump_drivers 2>&1");
+    assert_eq!(drivers, "card\n");
+    run(&format!("umount --lazy {}", directory.display()));
     fs::remove_dir_all(directory).unwrap();
 }
 

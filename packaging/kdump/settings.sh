@@ -66,12 +66,20 @@ fence_kdump_hosts() {
 }
 
 # Prints the ways to the nodes: the link's MAC and name, our address with its prefix, the node, the router or nothing.
+# A link without a device (a bridge, a bond, a VLAN) is none: its MAC is its cards' too, and they would get its address.
+# Complains of it.
 fence_kdump_routes() {
   for node in $fence_kdump_nodes; do
     getent ahosts "$node" | awk '!seen[$1]++ { print $1 }'
   done | while read -r address; do
     ip -o route get "$address" 2>/dev/null | while read -r line; do
       link=$(expr "$line" : '.* dev \([^ ]*\)') || continue
+      if [ ! -e "/sys/class/net/$link/device" ]; then
+        # lo: this host itself.
+        [ "$link" = lo ] ||
+          echo "fence_kdump_send: $link is no network card; messages to $address wait until others set it up" >&2
+        continue
+      fi
       source=$(expr "$line" : '.* src \([^ ]*\)') || continue
       router=$(expr "$line" : '.* via \([^ ]*\)') || router=''
       prefix=$(ip -o address show dev "$link" | awk -v source="$source" \
@@ -82,13 +90,11 @@ fence_kdump_routes() {
   done
 }
 
-# Prints the drivers of the links on these ways. A link without a device (a bridge, a bond, a VLAN) has none: complains.
+# Prints the drivers of the cards on these ways, where they are modules.
 fence_kdump_drivers() {
-  fence_kdump_routes | awk '{ print $2 }' | sort -u | while read -r link; do
+  fence_kdump_routes 2>/dev/null | awk '{ print $2 }' | sort -u | while read -r link; do
     if driver=$(readlink "/sys/class/net/$link/device/driver/module"); then
       basename "$driver"
-    elif [ ! -e "/sys/class/net/$link/device" ]; then
-      echo "fence_kdump_send: $link is no network card; its messages wait for a network that others set up" >&2
     fi
   done
 }
