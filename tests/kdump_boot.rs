@@ -5,6 +5,8 @@
 mod live;
 #[path = "scratch/mod.rs"]
 mod scratch;
+#[path = "sender/mod.rs"]
+mod sender;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -101,9 +103,7 @@ fn the_hook_puts_sender_arguments_key_and_network_into_the_image_of_the_crash_ke
     enter_host(&directory);
     make_e0_a_card();
     install();
-    // Any static program will do: this is about where it goes.
-    fs::write("/usr/libexec/fence_kdump_send", "the sender").unwrap();
-    run("chmod 755 /usr/libexec/fence_kdump_send");
+    fs::copy(sender::sender(), "/usr/libexec/fence_kdump_send").unwrap();
     fs::write("/etc/kdump.key", "a secret of eight or more").unwrap();
     run("echo 192.0.2.2 node2 >>/etc/hosts");
 
@@ -116,7 +116,7 @@ fn the_hook_puts_sender_arguments_key_and_network_into_the_image_of_the_crash_ke
     let unpacked = image(&directory, CONFIGURATION);
     let text = |path: &str| fs::read_to_string(unpacked.join(path)).unwrap();
     assert_eq!(text("conf/modules").lines().last(), Some("card"));
-    assert_eq!(text("usr/libexec/fence_kdump_send"), "the sender");
+    assert_eq!(fs::read(unpacked.join("usr/libexec/fence_kdump_send")).unwrap(), fs::read(sender::sender()).unwrap());
     assert_eq!(text("etc/kdump.key"), "a secret of eight or more");
     let mode = |path: &str| fs::metadata(unpacked.join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("etc/kdump.key"), 0o600);
@@ -202,6 +202,38 @@ fn kdump_conf_is_read_as_by_rhel_and_the_key_is_found_in_all_of_getopt_s_ways() 
     ] {
         let found = settings(&directory, &format!("fence_kdump_args='{arguments}'; fence_kdump_key"));
         assert_eq!(found.trim(), key, "{arguments}");
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// The sender's own complaint went to the crash kernel's console, where nobody saw that nothing was sent.
+#[test]
+fn a_command_line_that_the_sender_refuses_is_told_when_the_image_is_made() {
+    let directory = scratch::directory("kdump-check");
+    fs::create_dir_all(directory.join("usr/libexec")).unwrap();
+    fs::copy(sender::sender(), directory.join("usr/libexec/fence_kdump_send")).unwrap();
+    let host = run("uname -n");
+    for (arguments, expected) in [
+        ("", String::new()),
+        ("-p 7411x -f IPV4 -i 5s -k /key", String::new()),
+        ("-i 5 --", String::new()),
+        (
+            "-i s",
+            "[error]: invalid interval 's', expected seconds, from 1\n\
+             fence_kdump_send: the crash kernel will send nothing: '-i s a2' is refused\n"
+                .to_owned(),
+        ),
+        (
+            "-k /key -x",
+            format!(
+                "[error]: unknown option '-x'\n\
+                 fence_kdump_send: the crash kernel will send nothing: '-n {} -k /key -x a2' is refused\n",
+                host.trim()
+            ),
+        ),
+    ] {
+        let line = format!("fence_kdump_nodes=a2; fence_kdump_args='{arguments}'; fence_kdump_check 2>&1");
+        assert_eq!(settings(&directory, &line), expected, "{arguments}");
     }
     fs::remove_dir_all(directory).unwrap();
 }

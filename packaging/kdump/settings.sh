@@ -98,3 +98,15 @@ fence_kdump_drivers() {
     fi
   done
 }
+
+# Has the sender look at its command line while somebody reads what it says: in the crash kernel nobody does, and with a
+# wrong option it sends nothing there. (It answers -V when all before that is right.)
+fence_kdump_check() {
+  case " $fence_kdump_args " in
+    # Behind that -V would be a node.
+    *' -- '*) return ;;
+  esac
+  # shellcheck disable=SC2046
+  "${SYSROOT-}/usr/libexec/fence_kdump_send" $(fence_kdump_command) -V >/dev/null ||
+    echo "fence_kdump_send: the crash kernel will send nothing: '$(fence_kdump_command)' is refused" >&2
+}
