@@ -1,4 +1,5 @@
-//! The crash kernel's image: what Debian's own mkinitramfs makes of our hook, and the script that starts the sender there.
+//! The crash kernel's image: what Debian's own mkinitramfs makes of our hook, what our dracut module does with dracut's
+//! functions, and the network that is set up there.
 #![allow(clippy::unwrap_used)]
 
 #[path = "live/mod.rs"]
@@ -235,6 +236,87 @@ fn a_command_line_that_the_sender_refuses_is_told_when_the_image_is_made() {
         let line = format!("fence_kdump_nodes=a2; fence_kdump_args='{arguments}'; fence_kdump_check 2>&1");
         assert_eq!(settings(&directory, &line), expected, "{arguments}");
     }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// Runs functions of the dracut module, with stand-ins for those of dracut: gives the exit status and what was said.
+fn dracut(directory: &Path, settings: &str, call: &str) -> (Option<i32>, String) {
+    let stand_ins = format!(
+        r#"set -eu
+        initdir={image} moddir={module}
+        inst_simple() {{ mkdir -p "$initdir$(dirname "${{2-$1}}")"; cp "$1" "$initdir${{2-$1}}"; }}
+        inst() {{ inst_simple "$1"; }}
+        inst_multiple() {{ for word; do inst_simple "$(command -v "$word")" "/bin/$word"; done; }}
+        inst_hook() {{ inst_simple "$3" "/lib/dracut/hooks/$1/$2-$(basename "$3")"; }}
+        instmods() {{ echo "hostonly=$hostonly $*" >"$initdir/modules"; }}
+        . "$moddir/module-setup.sh"; {settings}; {call}"#,
+        image = directory.join("image").display(),
+        module = packaging("dracut").display(),
+    );
+    let output = Command::new("bash").args(["-c", &stand_ins]).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// By SUSE's `mkdumprd`, which says `--add kdump`, the module was never taken; and where RHEL's kdump finds the nodes
+/// itself its sender had no key, and the crash kernel no name to sign with.
+#[test]
+fn dracut_s_module_is_in_crash_kernels_with_all_that_the_sender_needs() {
+    let test = "dracut_s_module_is_in_crash_kernels_with_all_that_the_sender_needs";
+    if !live::is_root(test) {
+        return;
+    }
+    let directory = scratch::directory("kdump-dracut");
+    enter_host(&directory);
+    make_e0_a_card();
+    install();
+    fs::copy(sender::sender(), "/usr/libexec/fence_kdump_send").unwrap();
+    fs::write("/etc/kdump.key", "a secret of eight or more").unwrap();
+    run("echo 192.0.2.2 node2 >>/etc/hosts; mkdir -p /etc/sysconfig");
+    let put = |settings: &str| fs::write("/etc/sysconfig/fence_kdump", settings).unwrap();
+    let check = |settings: &str| dracut(&directory, settings, "check").0;
+    let (nodes, key) = ("FENCE_KDUMP_NODES=node2\n", "FENCE_KDUMP_OPTS='-k /etc/kdump.key'\n");
+
+    for (file, expected) in [("", 1), ("FENCE_KDUMP_OPTS='-i 5'\n", 1), (nodes, 0), (key, 0)] {
+        put(file);
+        assert_eq!(check("IN_KDUMP=1"), Some(expected), "{file}");
+        assert_eq!(check("add_dracutmodules='kdump'"), Some(expected), "{file}");
+        assert_eq!(check("force_add_dracutmodules='a  kdump b'"), Some(expected), "{file}");
+        let other = check("add_dracutmodules='crashkernel fence_kdump_send kdump-not'");
+        assert_eq!(other, Some(if expected == 0 { 255 } else { 1 }), "{file}");
+    }
+
+    // The nodes are found by RHEL's kdump, which starts the sender too.
+    let image = directory.join("image");
+    let text = |path: &str| fs::read_to_string(image.join(path)).unwrap();
+    assert_eq!(dracut(&directory, ":", "install; installkernel"), (Some(0), String::new()));
+    assert_eq!(text("etc/kdump.key"), "a secret of eight or more");
+    assert_eq!(text("etc/hostname"), run("uname -n"));
+    assert_eq!(fs::read_dir(&image).unwrap().count(), 1, "nothing but /etc");
+
+    fs::remove_dir_all(&image).unwrap();
+    put(&format!("{nodes}FENCE_KDUMP_ARGS='-i 5 -k /etc/kdump.key'\n"));
+    assert_eq!(dracut(&directory, ":", "install; installkernel"), (Some(0), String::new()));
+    let mode = fs::metadata(image.join("etc/kdump.key")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    assert_eq!(
+        text("etc/fence_kdump/command"),
+        format!("-n {} -i 5 -k /etc/kdump.key node2\n", run("uname -n").trim())
+    );
+    assert_eq!(text("etc/fence_kdump/routes"), "02:00:00:00:00:01 e0 192.0.2.1/24 192.0.2.2 \n");
+    assert_eq!(text("etc/hosts"), "192.0.2.2 node2\n");
+    assert_eq!(text("modules"), "hostonly= card\n");
+    for file in ["usr/libexec/fence_kdump_send", "bin/ip", "bin/sleep", "etc/fence_kdump/network"] {
+        assert!(image.join(file).exists(), "{file}");
+    }
+    let start = fs::read(packaging("dracut/start.sh")).unwrap();
+    assert_eq!(fs::read(image.join("lib/dracut/hooks/pre-trigger/10-start.sh")).unwrap(), start);
+
+    // What the sender refuses is told to whom makes the image.
+    put(&format!("{nodes}FENCE_KDUMP_ARGS='-f inet'\n"));
+    let (status, said) = dracut(&directory, ":", "install");
+    assert_eq!(status, Some(0));
+    assert!(said.contains("[error]: unsupported family 'inet'"), "{said}");
+    run(&format!("umount --lazy {}", directory.display()));
     fs::remove_dir_all(directory).unwrap();
 }
 
