@@ -2,6 +2,8 @@
 //! functions, and the network that is set up there.
 #![allow(clippy::unwrap_used)]
 
+#[path = "crash_image/mod.rs"]
+mod crash_image;
 #[path = "live/mod.rs"]
 mod live;
 #[path = "scratch/mod.rs"]
@@ -9,84 +11,21 @@ mod scratch;
 #[path = "sender/mod.rs"]
 mod sender;
 
+use crash_image::{CONFIGURATION, enter_host, install, make_e0_a_card, packaging, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the image of kdump-tools has its configuration: the hook knows it by that.
-const CONFIGURATION: &str = "/var/lib/kdump/initramfs-tools";
-
-/// A file as it lies in the repository.
-fn packaging(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/kdump").join(file)
-}
-
-fn run(line: &str) -> String {
-    let output = Command::new("sh").args(["-euc", line]).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}\n{errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A host for this thread alone: the files of this one, with what is changed in them kept below `directory`, and a
-/// network card `e0` that leads to 192.0.2.0/24.
-fn enter_host(directory: &Path) {
-    use nix::sched::{CloneFlags, unshare};
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
-    run("mount --make-rprivate /");
-    run(&format!("mount -t tmpfs tmpfs {}", directory.display()));
-    // Not everything: what a temporary directory is on cannot be covered.
-    for part in ["boot", "etc", "lib/modules", "usr/libexec", "usr/share", "var/lib"] {
-        let layer = directory.join(part);
-        let (upper, work) = (layer.join("upper"), layer.join("work"));
-        fs::create_dir_all(&upper).unwrap();
-        fs::create_dir_all(&work).unwrap();
-        fs::create_dir_all(Path::new("/").join(part)).unwrap();
-        let (upper, work) = (upper.display(), work.display());
-        run(&format!("mount -t overlay overlay -o lowerdir=/{part},upperdir={upper},workdir={work} /{part}"));
-    }
-    run("ip link set lo up
-         ip link add e0 address 02:00:00:00:00:01 type veth peer name p0
-         ip addr add 192.0.2.1/24 dev e0
-         ip link set e0 up
-         ip link set p0 up
-         ip route add 198.51.100.0/24 via 192.0.2.254");
-}
-
-/// Shows e0 as a card with a driver, `card.ko`, as the kernel does with those that are no namespace's.
-fn make_e0_a_card() {
-    run("mount -t tmpfs tmpfs /sys/class/net
-         mkdir -p /sys/class/net/e0/device/driver
-         ln -s ../../../../module/card /sys/class/net/e0/device/driver/module");
-}
-
-/// Installs the files as the packages do, and a kernel of which mkinitramfs needs no more than its settings.
-fn install() {
-    let put = |from: PathBuf, to: &str| {
-        fs::create_dir_all(Path::new(to).parent().unwrap()).unwrap();
-        fs::copy(from, to).unwrap();
-    };
-    for file in ["settings.sh", "network"] {
-        put(packaging(file), &format!("/usr/share/booth/kdump/{file}"));
-    }
-    let tools = "/usr/share/initramfs-tools";
-    put(packaging("initramfs-tools/hook"), &format!("{tools}/hooks/fence_kdump_send"));
-    put(packaging("initramfs-tools/script"), &format!("{tools}/scripts/init-premount/fence_kdump_send"));
-    run(&format!(
-        "mkdir -p {CONFIGURATION} /lib/modules/6.1.0-test
-         cp -r /etc/initramfs-tools/. {CONFIGURATION}
-         echo MODULES=list >{CONFIGURATION}/conf.d/list
-         echo CONFIG_RD_GZIP=y >/boot/config-6.1.0-test"
-    ));
-}
+/// A kernel of which mkinitramfs needs no more than its settings.
+const VERSION: &str = "6.1.0-test";
 
 /// Makes an image with this configuration and unpacks it.
 fn image(directory: &Path, configuration: &str) -> PathBuf {
     let image = directory.join("image");
     let unpacked = directory.join("unpacked");
     let _ = fs::remove_dir_all(&unpacked);
-    run(&format!("mkinitramfs -c gzip -d {configuration} -o {} 6.1.0-test", image.display()));
+    run(&format!("mkinitramfs -c gzip -d {configuration} -o {} {VERSION}", image.display()));
     run(&format!("unmkinitramfs {} {}", image.display(), unpacked.display()));
     unpacked
 }
@@ -102,9 +41,9 @@ fn the_hook_puts_sender_arguments_key_and_network_into_the_image_of_the_crash_ke
     }
     let directory = scratch::directory("kdump-boot");
     enter_host(&directory);
-    make_e0_a_card();
-    install();
-    fs::copy(sender::sender(), "/usr/libexec/fence_kdump_send").unwrap();
+    make_e0_a_card("card");
+    install(sender::sender(), VERSION);
+    fs::write(format!("/boot/config-{VERSION}"), "CONFIG_RD_GZIP=y\n").unwrap();
     fs::write("/etc/kdump.key", "a secret of eight or more").unwrap();
     run("echo 192.0.2.2 node2 >>/etc/hosts");
 
@@ -267,9 +206,9 @@ fn dracut_s_module_is_in_crash_kernels_with_all_that_the_sender_needs() {
     }
     let directory = scratch::directory("kdump-dracut");
     enter_host(&directory);
-    make_e0_a_card();
-    install();
-    fs::copy(sender::sender(), "/usr/libexec/fence_kdump_send").unwrap();
+    make_e0_a_card("card");
+    install(sender::sender(), VERSION);
+    fs::write(format!("/boot/config-{VERSION}"), "CONFIG_RD_GZIP=y\n").unwrap();
     fs::write("/etc/kdump.key", "a secret of eight or more").unwrap();
     run("echo 192.0.2.2 node2 >>/etc/hosts; mkdir -p /etc/sysconfig");
     let put = |settings: &str| fs::write("/etc/sysconfig/fence_kdump", settings).unwrap();
@@ -329,7 +268,7 @@ fn a_vlan_s_address_is_not_given_to_its_card() {
     }
     let directory = scratch::directory("kdump-vlan");
     enter_host(&directory);
-    make_e0_a_card();
+    make_e0_a_card("card");
     // As a VLAN looks from here; not all kernels have them.
     run("ip link add e0.7 address 02:00:00:00:00:01 type veth peer name p1
          ip addr add 203.0.113.1/24 dev e0.7

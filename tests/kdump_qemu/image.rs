@@ -1,5 +1,6 @@
 //! What the machine boots: an initramfs that loads the crash kernel and panics, and in it the crash kernel's own.
 
+use super::crash_image::{self, run};
 use super::tools::Tools;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +10,8 @@ use std::process::{Command, Stdio};
 /// The key and the name of the machine's signed messages.
 pub const KEY: &[u8] = b"a secret of eight or more";
 pub const NODE: &str = "crashed";
+/// The card's address where qemu is not told another one.
+const MAC: &str = "52:54:00:12:34:56";
 /// What the machine says when it is about to crash.
 pub const CRASHING: &str = "CRASHING";
 
@@ -28,6 +31,8 @@ pub const E1000: Card = Card { name: "e1000", modules: &["e1000"], is_virtual: f
 pub enum Sender {
     /// Ours, from the first moment, signed.
     Ours,
+    /// Ours, by the image that our hook makes.
+    Hook,
     /// Debian's, when the network has been set up.
     Debians,
 }
@@ -51,6 +56,7 @@ fn second_init(sender: Sender, port: u16) -> String {
     let ours = format!("{send} -k /key -n {NODE}");
     let (before, behind) = match sender {
         Sender::Ours => (format!("{ours} 10.0.2.2 &"), String::new()),
+        Sender::Hook => unreachable!("that image has an init of its own"),
         Sender::Debians => (String::new(), format!("{send} -i 2 10.0.2.2 &")),
     };
     format!(
@@ -64,9 +70,10 @@ fn second_init(sender: Sender, port: u16) -> String {
 
 /// The machine's first kernel: everything is ready, so that nothing but the crash is measured.
 fn first_init() -> String {
-    // What RHEL gives its crash kernels, and the console. With `nokaslr` each run has the same memory.
+    // What RHEL gives its crash kernels, and the console. With `nokaslr` each run has the same memory. The hook's image
+    // waits half a minute for a root file system, which this machine has not.
     let arguments = "console=ttyS0 loglevel=7 irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off \
-                     transparent_hugepage=never nokaslr panic=-1 net.ifnames=0";
+                     transparent_hugepage=never nokaslr panic=-1 net.ifnames=0 root=/dev/none";
     format!(
         "{MOUNTS}\
          export LD_LIBRARY_PATH=/lib\n\
@@ -78,13 +85,58 @@ fn first_init() -> String {
 /// Makes the first initramfs below `directory`; gives its path.
 pub fn make(tools: &Tools, crash: &Crash, port: u16, directory: &Path) -> PathBuf {
     let kernel = tools.kernel(crash.card.is_virtual);
+    let second = match crash.sender {
+        Sender::Hook => by_the_hook(tools, kernel, port, directory),
+        Sender::Ours | Sender::Debians => by_hand(tools, crash, port, directory),
+    };
+    let first = Folder::new(directory.join("one"), tools);
+    first.write("init", &first_init());
+    let kexec = tools.file("sbin/kexec");
+    first.copy(&kexec, "bin/kexec");
+    first.copy_libraries(tools, &kexec);
+    first.copy(&tools.file(&format!("boot/vmlinuz-{kernel}")), "vmlinuz");
+    first.copy(&second, "second");
+    first.pack()
+}
+
+/// The crash kernel's image as the hook makes it on a host with the machine's card.
+fn by_the_hook(tools: &Tools, kernel: &str, port: u16, directory: &Path) -> PathBuf {
+    let (host, image) = (directory.join("host"), directory.join("hook.img"));
+    fs::create_dir_all(&host).unwrap();
+    let modules = tools.file(&format!("lib/modules/{kernel}"));
+    let config = tools.file(&format!("boot/config-{kernel}"));
+    let make = || {
+        crash_image::enter_host(&host);
+        run(&format!(
+            "ip link set e0 down && ip link set e0 address {MAC} && ip addr flush dev e0 && ip link set e0 up"
+        ));
+        run("ip addr add 10.0.2.15/24 dev e0");
+        crash_image::make_e0_a_card("virtio_net");
+        crash_image::install(&ours(), kernel);
+        run(&format!("mount --bind {} /lib/modules/{kernel} && cp {} /boot", modules.display(), config.display()));
+        fs::write("/etc/kdump.key", KEY).unwrap();
+        let settings =
+            format!("FENCE_KDUMP_NODES=10.0.2.2\nFENCE_KDUMP_ARGS='-v -p {port} -n {NODE} -k /etc/kdump.key'\n");
+        fs::write("/etc/default/fence_kdump", settings).unwrap();
+        // The card's bus, which kdump-tools finds among the modules that are loaded.
+        run(&format!("echo virtio_pci >{}/modules", crash_image::CONFIGURATION));
+        run(&format!("mkinitramfs -c gzip -d {} -o {} {kernel}", crash_image::CONFIGURATION, image.display()));
+    };
+    // Namespaces are a thread's: the machine itself runs on this host.
+    std::thread::scope(|scope| scope.spawn(make).join().unwrap());
+    image
+}
+
+/// The crash kernel's image with no more than is looked at.
+fn by_hand(tools: &Tools, crash: &Crash, port: u16, directory: &Path) -> PathBuf {
+    let kernel = tools.kernel(crash.card.is_virtual);
     let second = Folder::new(directory.join("two"), tools);
     second.write("init", &second_init(crash.sender, port));
     for (at, module) in crash.card.modules.iter().flat_map(|module| tools.modules(kernel, module)).enumerate() {
         second.copy(&module, &format!("modules/{at:02}"));
     }
     match crash.sender {
-        Sender::Ours => {
+        Sender::Ours | Sender::Hook => {
             second.copy(&ours(), "bin/fence_kdump_send");
             second.write("key", std::str::from_utf8(KEY).unwrap());
         }
@@ -94,14 +146,7 @@ pub fn make(tools: &Tools, crash: &Crash, port: u16, directory: &Path) -> PathBu
             second.copy_libraries(tools, &theirs);
         }
     }
-    let first = Folder::new(directory.join("one"), tools);
-    first.write("init", &first_init());
-    let kexec = tools.file("sbin/kexec");
-    first.copy(&kexec, "bin/kexec");
-    first.copy_libraries(tools, &kexec);
-    first.copy(&tools.file(&format!("boot/vmlinuz-{kernel}")), "vmlinuz");
-    first.copy(&second.pack(), "second");
-    first.pack()
+    second.pack()
 }
 
 /// Our sender, built as for the packages.

@@ -4,6 +4,8 @@
 //! Debian's kernels, busybox, kexec and qemu are unpacked and not installed.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../crash_image/mod.rs"]
+mod crash_image;
 mod image;
 #[path = "../live/mod.rs"]
 mod live;
@@ -66,6 +68,23 @@ fn a_crashed_machine_is_heard_and_its_signature_is_right() {
     // The crash kernel has read the machine's clock.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     assert!(now.abs_diff(announcement.sequence / 1_000_000) < 200, "{announcement:?} at {now}");
+}
+
+/// The image that Debian's mkinitramfs makes with our hook, on a host like the machine: network, driver, key and arguments
+/// are found there, and the sender starts before the root file system is looked for.
+#[test]
+fn a_crashed_machine_is_heard_from_the_image_that_our_hook_makes() {
+    let test = "a_crashed_machine_is_heard_from_the_image_that_our_hook_makes";
+    if !live::is_root(test) {
+        return;
+    }
+    let Some(tools) = tools(test) else { return };
+    let (_, heard) = first_message(tools, &Crash { card: &VIRTIO, megabytes: PLENTY, sender: Sender::Hook });
+    let Ok(Message::Verified(announcement)) = decode(&heard.bytes, Some(&Key::new(KEY))) else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(announcement.node, NodeId::of(NODE.as_bytes()));
+    assert!(announcement.uptime < 60, "the crash kernel is young: {announcement:?}");
 }
 
 /// A card like this one finds its carrier two seconds after it was switched on, and the kernel takes messages all the
