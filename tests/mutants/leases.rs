@@ -124,7 +124,7 @@ pub const MUTANTS: &[Mutant] = &[
         "S4",
         "the lease is counted from the arrival of the acknowledgement",
         &[edit("leader.rs", "lease::lease_end(&self.settings, first_sent)", "lease::lease_end(&self.settings, now)")],
-        &[Model("renewed_late"), Simulation(200)],
+        &[Model("renewed_late"), Simulation(1_000)],
     ),
     mutant(
         "lease-from-last-sending",
