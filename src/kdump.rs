@@ -5,7 +5,8 @@
 //! control socket that are its own, and names its next deadline. What counts is decided in
 //! [`booth_core::kdump`]; here are the sockets ([`crate::net::kdump`]), the file that remembers ([`memory`]), the
 //! words of requests and answers ([`request`]), who of several has the port ([`port`]) and where others find it
-//! ([`place`]), and the loop of one that is alone ([`alone`]). It knows nothing of tickets. On the path of a datagram nothing is allocated.
+//! ([`place`]), what is said in the log ([`log_lines`]), and the loop of one that is alone ([`alone`]). It knows nothing
+//! of tickets. On the path of a datagram nothing is allocated.
 
 pub mod alone;
 pub mod ask;
@@ -36,6 +37,7 @@ use std::path::Path;
 
 /// How many slots a control socket needs beyond those for other requests: one for each waiter.
 pub const SLOTS: usize = booth_core::kdump::MAX_WAITERS;
+
 /// The listener.
 pub struct Listener {
     port: Port,

@@ -28,8 +28,8 @@
 //!   forget, and is refused.
 //! - *A node that dumps runs nothing*: the crash kernel replaces the one that ran the service. That a crash kernel sends
 //!   is known from its age: a sender that is tried with the node's key on a system that has run for longer than 10
-//!   minutes counts for nothing; within them it is a lie that whoever has the key can tell. What the service had
-//!   sent to disks of others before may still arrive, as with any fencing.
+//!   minutes counts for nothing; within them, and from then on until it boots again, it is a lie that whoever has the
+//!   key can tell. What the service had sent to disks of others before may still arrive, as with any fencing.
 //!
 //! # Rules, where they live, and what shows them
 //!

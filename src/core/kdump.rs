@@ -11,8 +11,8 @@
 //!   addresses that its name has are its own, and an unsigned message from there is void.
 //! - Of any other node, a message from one of the addresses that the waiter names, unless signatures are
 //!   required: then nothing.
-//! - A message that came before the waiter, by the time at which the system received it, counts only within the lookback: a node that dumped, booted again
-//!   and was then lost is not down.
+//! - A message that came before the waiter, by the time at which the system received it, counts only within the
+//!   lookback: a node that dumped, booted again and was then lost is not down.
 //!
 //! Everything has a limit. A source for which there is no room is not listed, but those who wait hear it all
 //! the same: the table is for people and for the lookback. Nobody who is dumping loses its place to a
