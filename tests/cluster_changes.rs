@@ -279,28 +279,48 @@ fn a_site_that_has_forgotten_all_is_told_by_those_who_have_not_heard_it_yet_l1()
     }
 }
 
-/// A holder gave its ticket up and followed another, who had been elected by members without memory and did not vouch
-/// for it that no other lease had run a moment before. Restarted, the old holder remembered that promise, and not its
-/// own `acquire-after`: it voted for the other when that asked once more, and the grant was written at once.
+/// The first site gave its ticket up, cut off from the others, who forgot it: they elected the second one on an
+/// administrator's word, its grant is held back, and the first one follows it. Tells when the first one gave up.
+fn elected_by_those_who_forgot(acquire_after: u64) -> (World, u64) {
+    let mut world = granted(plan(acquire_after));
+    world.isolate(SITE1);
+    for host in [SITE2, ARBITRATOR] {
+        world.kill_and_lose_journal(host);
+        world.boot(host);
+    }
+    let forgotten = world.now_ms;
+    world.run_until(EXPIRE, |world| world.holder(0).is_none()).unwrap();
+    let ended = world.now_ms;
+    world.heal();
+    // A site without memory keeps as much from its start.
+    world.run(acquire_after + 500 - (ended - forgotten));
+    let client = world.grant(SITE2, "T");
+    world.run(2_000);
+    assert_eq!(world.answer(client), Some(Outcome::CommitPending), "{}", story(&world));
+    (world, ended)
+}
+
+/// The last holder followed the other meanwhile, which made it forget its own `acquire-after`. When the administrator
+/// revoked and granted once more, all sites agreed, and the grant was written at once.
+#[test]
+fn s3_a_holder_remembers_acquire_after_whoever_leads_in_between() {
+    const AFTER: u64 = 60_000;
+    let (mut world, ended) = elected_by_those_who_forgot(AFTER);
+    world.revoke(SITE2, "T");
+    world.run(500);
+    world.grant(SITE2, "T");
+    assert!(world.now_ms - ended < AFTER);
+    world.run_until(3 * AFTER, |world| world.holder(0) == Some(SITE2)).unwrap();
+    assert!(world.now_ms - ended >= AFTER, "after {} ms\n{}", world.now_ms - ended, story(&world));
+}
+
+/// Restarted, the last holder remembered its promise to the other, and not its own `acquire-after`: it voted for the
+/// other when that asked once more, and the grant was written at once.
 #[test]
 fn s3_a_holder_remembers_acquire_after_over_a_restart_whoever_leads_in_between() {
     const AFTER: u64 = 60_000;
     for revoked_before in [false, true] {
-        let mut world = granted(plan(AFTER));
-        world.isolate(SITE1);
-        for host in [SITE2, ARBITRATOR] {
-            world.kill_and_lose_journal(host);
-            world.boot(host);
-        }
-        let forgotten = world.now_ms;
-        world.run_until(EXPIRE, |world| world.holder(0).is_none()).unwrap();
-        let ended = world.now_ms;
-        world.heal();
-        // A site without memory keeps as much from its start.
-        world.run(AFTER + 500 - (ended - forgotten));
-        let client = world.grant(SITE2, "T");
-        world.run(2_000);
-        assert_eq!(world.answer(client), Some(Outcome::CommitPending), "{}", story(&world));
+        let (mut world, ended) = elected_by_those_who_forgot(AFTER);
         if revoked_before {
             world.revoke(SITE2, "T");
             world.run(500);

@@ -38,35 +38,6 @@ fn term(world: &World, host: usize) -> u32 {
     world.node(host).tickets(world.now(host)).next().unwrap().term
 }
 
-/// Those who had forgotten the last holder elected another on an administrator's word; its grant was held back, and the
-/// last holder followed it meanwhile, which made it forget its own `acquire-after`. When the administrator revoked and
-/// granted once more, all sites agreed, and the grant was written at once.
-#[test]
-fn s3_a_holder_remembers_acquire_after_whoever_leads_in_between() {
-    const AFTER: u64 = 60_000;
-    let mut world = granted(plan(AFTER));
-    world.isolate(SITE1);
-    for host in [SITE2, ARBITRATOR] {
-        world.kill_and_lose_journal(host);
-        world.boot(host);
-    }
-    let forgotten = world.now_ms;
-    world.run_until(EXPIRE, |world| world.holder(0).is_none()).unwrap();
-    let ended = world.now_ms;
-    world.heal();
-    // A site without memory keeps as much from its start.
-    world.run(AFTER + 500 - (ended - forgotten));
-    let client = world.grant(SITE2, "T");
-    world.run(2_000);
-    assert_eq!(world.answer(client), Some(Outcome::CommitPending), "{}", story(&world));
-    world.revoke(SITE2, "T");
-    world.run(500);
-    world.grant(SITE2, "T");
-    assert!(world.now_ms - ended < AFTER);
-    world.run_until(3 * AFTER, |world| world.holder(0) == Some(SITE2)).unwrap();
-    assert!(world.now_ms - ended >= AFTER, "after {} ms\n{}", world.now_ms - ended, story(&world));
-}
-
 /// A site without memory, whose store names a lease that runs, has no vote of its own. Where the others' were not enough
 /// it asked them again at once, ten times a second for as long as its memory may be missing, and used up a term each time.
 #[test]
