@@ -1,11 +1,12 @@
 //! What the machine boots: an initramfs that loads the crash kernel and panics, and in it the crash kernel's own.
 
 use super::crash_image::{self, run};
+use super::sender::sender;
 use super::tools::Tools;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The key and the name of the machine's signed messages.
 pub const KEY: &[u8] = b"a secret of eight or more";
@@ -31,8 +32,6 @@ pub const E1000: Card = Card { name: "e1000", modules: &["e1000"], is_virtual: f
 pub enum Sender {
     /// Ours, from the first moment, signed.
     Ours,
-    /// Ours, by the image that our hook makes.
-    Hook,
     /// Debian's, when the network has been set up.
     Debians,
 }
@@ -42,7 +41,16 @@ pub struct Crash {
     pub card: &'static Card,
     /// The crash kernel's memory, in MiB.
     pub megabytes: u32,
-    pub sender: Sender,
+    pub image: Image,
+}
+
+/// Who has made the crash kernel's image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// The test: no more than a sender needs.
+    Hand(Sender),
+    /// Debian's mkinitramfs, with our hook.
+    Hook,
 }
 
 const MOUNTS: &str = "#!/bin/busybox sh\n\
@@ -56,7 +64,6 @@ fn second_init(sender: Sender, port: u16) -> String {
     let ours = format!("{send} -k /key -n {NODE}");
     let (before, behind) = match sender {
         Sender::Ours => (format!("{ours} 10.0.2.2 &"), String::new()),
-        Sender::Hook => unreachable!("that image has an init of its own"),
         Sender::Debians => (String::new(), format!("{send} -i 2 10.0.2.2 &")),
     };
     format!(
@@ -85,9 +92,9 @@ fn first_init() -> String {
 /// Makes the first initramfs below `directory`; gives its path.
 pub fn make(tools: &Tools, crash: &Crash, port: u16, directory: &Path) -> PathBuf {
     let kernel = tools.kernel(crash.card.is_virtual);
-    let second = match crash.sender {
-        Sender::Hook => by_the_hook(tools, kernel, port, directory),
-        Sender::Ours | Sender::Debians => by_hand(tools, crash, port, directory),
+    let second = match crash.image {
+        Image::Hook => by_the_hook(tools, kernel, port, directory),
+        Image::Hand(sender) => by_hand(tools, crash.card, sender, port, directory),
     };
     let first = Folder::new(directory.join("one"), tools);
     first.write("init", &first_init());
@@ -112,7 +119,7 @@ fn by_the_hook(tools: &Tools, kernel: &str, port: u16, directory: &Path) -> Path
         ));
         run("ip addr add 10.0.2.15/24 dev e0");
         crash_image::make_e0_a_card("virtio_net");
-        crash_image::install(&ours(), kernel);
+        crash_image::install(sender(), kernel);
         run(&format!("mount --bind {} /lib/modules/{kernel} && cp {} /boot", modules.display(), config.display()));
         fs::write("/etc/kdump.key", KEY).unwrap();
         let settings =
@@ -128,16 +135,16 @@ fn by_the_hook(tools: &Tools, kernel: &str, port: u16, directory: &Path) -> Path
 }
 
 /// The crash kernel's image with no more than is looked at.
-fn by_hand(tools: &Tools, crash: &Crash, port: u16, directory: &Path) -> PathBuf {
-    let kernel = tools.kernel(crash.card.is_virtual);
+fn by_hand(tools: &Tools, card: &Card, by: Sender, port: u16, directory: &Path) -> PathBuf {
+    let kernel = tools.kernel(card.is_virtual);
     let second = Folder::new(directory.join("two"), tools);
-    second.write("init", &second_init(crash.sender, port));
-    for (at, module) in crash.card.modules.iter().flat_map(|module| tools.modules(kernel, module)).enumerate() {
+    second.write("init", &second_init(by, port));
+    for (at, module) in card.modules.iter().flat_map(|module| tools.modules(kernel, module)).enumerate() {
         second.copy(&module, &format!("modules/{at:02}"));
     }
-    match crash.sender {
-        Sender::Ours | Sender::Hook => {
-            second.copy(&ours(), "bin/fence_kdump_send");
+    match by {
+        Sender::Ours => {
+            second.copy(sender(), "bin/fence_kdump_send");
             second.write("key", std::str::from_utf8(KEY).unwrap());
         }
         Sender::Debians => {
@@ -147,15 +154,6 @@ fn by_hand(tools: &Tools, crash: &Crash, port: u16, directory: &Path) -> PathBuf
         }
     }
     second.pack()
-}
-
-/// Our sender, built as for the packages.
-fn ours() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let mut build = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/send/build"));
-    let output = build.arg("x86_64").env("CARGO_TARGET_DIR", target).stdin(Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
 
 /// The content of an initramfs.

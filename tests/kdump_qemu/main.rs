@@ -12,10 +12,12 @@ mod live;
 mod machine;
 #[path = "../scratch/mod.rs"]
 mod scratch;
+#[path = "../sender/mod.rs"]
+mod sender;
 mod tools;
 
 use booth_core::wire::kdump::{Key, Message, NodeId, decode};
-use image::{Crash, E1000, KEY, NODE, Sender, VIRTIO};
+use image::{Crash, E1000, Image, KEY, NODE, Sender, VIRTIO};
 use machine::{Heard, Machine};
 use std::time::Duration;
 use tools::Tools;
@@ -50,7 +52,7 @@ fn first_message(tools: &Tools, crash: &Crash) -> (Machine, Heard) {
         "{}, crashkernel={}M, {:?}: {:.1} s from the crash to the first message",
         crash.card.name,
         crash.megabytes,
-        crash.sender,
+        crash.image,
         time.as_secs_f64()
     );
     (machine, heard)
@@ -59,7 +61,8 @@ fn first_message(tools: &Tools, crash: &Crash) -> (Machine, Heard) {
 #[test]
 fn a_crashed_machine_is_heard_and_its_signature_is_right() {
     let Some(tools) = tools("a_crashed_machine_is_heard_and_its_signature_is_right") else { return };
-    let (_, heard) = first_message(tools, &Crash { card: &VIRTIO, megabytes: ENOUGH, sender: Sender::Ours });
+    let (_, heard) =
+        first_message(tools, &Crash { card: &VIRTIO, megabytes: ENOUGH, image: Image::Hand(Sender::Ours) });
     let Ok(Message::Verified(announcement)) = decode(&heard.bytes, Some(&Key::new(KEY))) else {
         panic!("{heard:?}");
     };
@@ -79,7 +82,7 @@ fn a_crashed_machine_is_heard_from_the_image_that_our_hook_makes() {
         return;
     }
     let Some(tools) = tools(test) else { return };
-    let (_, heard) = first_message(tools, &Crash { card: &VIRTIO, megabytes: PLENTY, sender: Sender::Hook });
+    let (_, heard) = first_message(tools, &Crash { card: &VIRTIO, megabytes: PLENTY, image: Image::Hook });
     let Ok(Message::Verified(announcement)) = decode(&heard.bytes, Some(&Key::new(KEY))) else {
         panic!("{heard:?}");
     };
@@ -93,7 +96,7 @@ fn a_crashed_machine_is_heard_from_the_image_that_our_hook_makes() {
 fn with_a_card_that_finds_its_carrier_late_messages_count_from_then_on() {
     let test = "with_a_card_that_finds_its_carrier_late_messages_count_from_then_on";
     let Some(tools) = tools(test) else { return };
-    let crash = Crash { card: &E1000, megabytes: PLENTY, sender: Sender::Ours };
+    let crash = Crash { card: &E1000, megabytes: PLENTY, image: Image::Hand(Sender::Ours) };
     let machine = first_message(tools, &crash).0;
     let carrier = machine.until("NIC Link is Up", LIMIT);
     let counted = machine.until("message sent to node '10.0.2.2'", LIMIT);
@@ -109,7 +112,7 @@ fn search_for_the_smallest_crash_kernel() {
         let (mut fails, mut works) = (60, 84);
         while works - fails > 1 {
             let megabytes = (fails + works) / 2;
-            let mut machine = Machine::start(tools, &Crash { card: &VIRTIO, megabytes, sender });
+            let mut machine = Machine::start(tools, &Crash { card: &VIRTIO, megabytes, image: Image::Hand(sender) });
             let heard = machine.hear(Duration::from_secs(30)).is_some();
             println!("{sender:?} with {megabytes}M: {}", if heard { "heard" } else { "not heard" });
             *(if heard { &mut works } else { &mut fails }) = megabytes;
