@@ -66,7 +66,7 @@ pub enum Reaction {
     NotMine,
     /// The answer is written.
     Answered,
-    /// [`Listener::next_answer`] will have the rest of the answer.
+    /// [`Listener::answer`] will have the rest of the answer.
     Later,
 }
 
@@ -154,23 +154,21 @@ impl Listener {
         let Some(parsed) = request::parse(line) else { return Reaction::NotMine };
         match parsed {
             Ok(request::Request::List) => self.list(now, out),
+            Ok(request::Request::Listening) if !self.port.is_held() => request::refuse(out, &self.port),
             Ok(request::Request::Listening) => {
                 // A `String` takes everything.
-                let _ = match self.port.is_held() {
-                    true => writeln!(out, "{}", self.port),
-                    false => writeln!(out, "{}{}", request::REFUSED, self.port),
-                };
+                let _ = writeln!(out, "{}", self.port);
             }
             Ok(request::Request::Leave(rank)) => match self.port.leave(now, rank, log) {
                 true => out.push_str(place::LEAVING),
-                false => request::refuse(out, "this listener stays"),
+                false => request::refuse(out, &"this listener stays"),
             },
             Ok(request::Request::Wait(..)) if !self.port.is_held() => {
                 request::postpone(out, &self.port);
             }
             Ok(request::Request::Wait(time, wait)) => {
                 if let Some(name) = self.table.nobody(&wait) {
-                    let _ = writeln!(out, "{}{name}: it has neither an address nor a kdump-key", request::REFUSED);
+                    request::refuse(out, &format_args!("{name}: it has neither an address nor a kdump-key"));
                     return Reaction::Answered;
                 }
                 if self.table.wait(now.boot, client, now.boot + time, *wait) {
@@ -179,13 +177,13 @@ impl Listener {
                 }
                 request::postpone(out, &"too many wait already");
             }
-            Err(why) => request::refuse(out, why),
+            Err(why) => request::refuse(out, &why),
         }
         Reaction::Answered
     }
 
     /// The next waiter that is done; `out` gets its answer.
-    pub fn next_answer(&mut self, now: Instant, out: &mut String) -> Option<ClientId> {
+    fn next_answer(&mut self, now: Instant, out: &mut String) -> Option<ClientId> {
         let finished = self.table.next_finished(now)?;
         request::tell(out, &finished.heard);
         Some(finished.client)

@@ -4,8 +4,7 @@
 //! knows no configuration: for it there is a link with the port in its name, [`socket`], which leads to the
 //! control socket of the daemon that listens at that port. Where none does, `fence_kdump` makes a socket of
 //! that name itself. A link that leads nowhere is as good as none. A lock says whether an agent may do that:
-//! [`lock_file`]. Who may have the port if several want it is
-//! said in [`super::port`].
+//! [`lock_file`]. Who may have the port if several want it is said in [`super::port`].
 
 use super::port::Rank;
 use crate::control;
@@ -31,6 +30,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Link {
     path: PathBuf,
     target: PathBuf,
+}
+
+/// The directory in which a listener with this control socket is found.
+pub fn directory(control: &Path) -> &Path {
+    control.parent().unwrap_or(Path::new("."))
 }
 
 /// The name under which the listener at this port is found in a directory.
@@ -78,7 +82,7 @@ impl Link {
     /// # Errors
     /// As symlink(2) and rename(2).
     pub fn make(control: &Path, port: u16) -> io::Result<Link> {
-        let directory = control.parent().unwrap_or(Path::new("."));
+        let directory = directory(control);
         let path = socket(directory, port);
         let target = PathBuf::from(control.file_name().unwrap_or_default());
         // Replaced in one step: whoever looks finds the old one or the new one.

@@ -11,7 +11,7 @@
 //! changes hands. Agents find the owner by a link ([`place`]), which is made with the sockets and goes with them. This file knows
 //! no messages and nobody who waits for them.
 
-use super::place::{self, Link};
+use super::place::{self, Link, directory};
 use crate::config::Listen;
 use crate::control;
 use crate::log::{Level, Log};
@@ -208,10 +208,6 @@ impl Display for Port {
             State::Wanted { why, .. } => write!(f, "no port yet: {why}"),
         }
     }
-}
-
-fn directory(control: &Path) -> &Path {
-    control.parent().unwrap_or(Path::new("."))
 }
 
 fn take(listen: Listen, poll: Option<&(Registry, Token)>) -> io::Result<KdumpReceiver> {

@@ -120,7 +120,7 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// Says why something cannot be done.
-pub fn refuse(out: &mut String, why: &str) {
+pub fn refuse(out: &mut String, why: &dyn Display) {
     let _ = writeln!(out, "{REFUSED}{why}");
 }
 
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(understand("heard 10.0.0.1\n", 2), Answer::Gone);
         assert_eq!(understand("", 1), Answer::Gone);
         out.clear();
-        refuse(&mut out, "too many wait");
+        refuse(&mut out, &"too many wait");
         assert_eq!(understand(&out, 1), Answer::Refused("too many wait".into()));
         out.clear();
         postpone(&mut out, &"too many wait");
